@@ -1,0 +1,179 @@
+//! What the console's JSON API says, and hears: the page, the command line and
+//! scripts all use these types.
+
+use mesh_proxy::config::{Problem, Rule};
+use serde::{Deserialize, Serialize};
+
+/// `GET /api/mesh/overview`, and event `overview` of `GET /api/mesh/events`, once a second.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Overview {
+    /// Name of the mesh.
+    pub mesh: String,
+    /// Newest revision of the policy.
+    pub revision: u64,
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Services, edges of the mesh first.
+    pub services: Vec<ServiceState>,
+    /// Calls between services that were seen or are allowed.
+    pub edges: Vec<EdgeState>,
+    /// Fill of the trace store.
+    pub store: StoreState,
+}
+
+/// A service and its instances.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// Name.
+    pub name: String,
+    /// Is an edge of the mesh: callers outside reach it.
+    pub exposed: bool,
+    /// Instances with their sidecars.
+    pub instances: Vec<InstanceState>,
+    /// What arrives at the service's sidecars.
+    pub inbound: Signals,
+}
+
+/// One instance, as its sidecar reports it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InstanceState {
+    /// Name, as `payments-2`.
+    pub name: String,
+    /// Its sidecar holds a control stream now.
+    pub connected: bool,
+    /// Revision its sidecar acknowledged last.
+    pub revision: Option<u64>,
+    /// Why its sidecar refused the newest revision.
+    pub problems: Vec<Problem>,
+    /// Requests a second at this instance's inbound sidecar.
+    pub rps: f64,
+}
+
+/// Calls of one service to another, measured at the caller's sidecars.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EdgeState {
+    /// The caller; `external` for what enters the mesh.
+    pub source: String,
+    /// The called.
+    pub destination: String,
+    /// What the caller saw, after retries.
+    pub requests: Signals,
+    /// Attempts a second at endpoints.
+    pub attempts_per_second: f64,
+    /// Share of attempts that succeeded, 0 to 1: success before retry. None without attempts.
+    pub attempt_success: Option<f64>,
+    /// Retries a second.
+    pub retries_per_second: f64,
+    /// Faults injected a second on this edge or at its destination.
+    pub faults_per_second: f64,
+}
+
+/// Rate, errors, duration over the last ten seconds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Signals {
+    /// Requests a second.
+    pub rps: f64,
+    /// Share of requests without a 5xx, 0 to 1; none without requests.
+    pub success: Option<f64>,
+    /// Median time to the last byte, milliseconds; none without requests.
+    pub p50_ms: Option<f64>,
+    /// 99th percentile, milliseconds.
+    pub p99_ms: Option<f64>,
+}
+
+/// Fill of the trace store.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StoreState {
+    /// Traces held.
+    pub traces: usize,
+    /// Spans held.
+    pub spans: usize,
+    /// Bytes held.
+    pub bytes: usize,
+    /// Most bytes that are held.
+    pub capacity_bytes: usize,
+}
+
+/// `GET /api/mesh/chaos`, and event `chaos`, at every change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChaosState {
+    /// Newest revision.
+    pub revision: u64,
+    /// Sidecars that hold it, of those connected.
+    pub acknowledged: usize,
+    /// Sidecars connected.
+    pub sidecars: usize,
+    /// Rules, in the order they were made.
+    pub rules: Vec<RuleState>,
+}
+
+/// A rule and what became of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RuleState {
+    /// The rule; `enabled` is whether it is in force.
+    pub rule: Rule,
+    /// Time until it turns itself off; none when off.
+    pub expires_in_ms: Option<u64>,
+    /// Faults it injected since the console started.
+    pub injected: u64,
+}
+
+/// `PATCH /api/mesh/chaos/{id}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RulePatch {
+    /// Turn the rule on (its time starts anew) or off.
+    pub enabled: bool,
+}
+
+/// An entry of `GET /api/mesh/traces`, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TraceSummary {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// Service of the root span (or of the earliest, while the root is missing).
+    pub service: String,
+    /// Name of that span, as `POST /orders`.
+    pub name: String,
+    /// Start, microseconds since the Unix epoch.
+    pub start_us: u64,
+    /// From the first start to the last end of the root's tree, microseconds.
+    pub duration_us: u64,
+    /// Spans so far.
+    pub spans: usize,
+    /// Services that took part.
+    pub services: Vec<String>,
+    /// HTTP status of the root.
+    pub status_code: Option<u16>,
+    /// The root failed.
+    pub failed: bool,
+    /// Attempts beyond the first, in the whole trace.
+    pub retries: usize,
+    /// Ids of the rules that hit the trace.
+    pub faults: Vec<String>,
+}
+
+/// `GET /api/mesh/activity`, newest first, and event `activity`; `POST` adds one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Activity {
+    /// Milliseconds since the Unix epoch; set by the console.
+    #[serde(default)]
+    pub at_ms: u64,
+    /// `chaos`, `process`, `sidecar` or `policy`.
+    pub kind: String,
+    /// One sentence, as `payments-2 was restarted (killed by signal 9)`.
+    pub text: String,
+}
+
+/// Body of every answer from 400 up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiError {
+    /// Bounded snake_case code.
+    pub code: String,
+    /// What is wrong, what was expected, how to mend it.
+    pub message: String,
+    /// Every problem by key, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+}

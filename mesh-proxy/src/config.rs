@@ -1,0 +1,137 @@
+//! What a sidecar is told: the file form, which is also the form of the
+//! console's snapshots.
+//!
+//! [`SidecarConfig`] says who the sidecar is and where it listens; it is read
+//! once, at start. [`Policy`] says what it does with requests; it comes with
+//! the file or, revision by revision, from the console, and can be swapped at
+//! any time. [`check`] is the only way from the raw form to the one that the
+//! request path reads, and it reports every problem at once.
+
+pub mod chaos;
+mod check;
+pub mod policy;
+pub mod units;
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use chaos::{Abort, Delay, Place, Position, Rule};
+pub use check::{Problem, check};
+pub use policy::{
+    Budget, Cluster, Deny, InboundPolicy, Mirror, Policy, RateLimit, RetryOn, RetryPolicy, Route,
+    RouteMatch,
+};
+
+/// One sidecar: who it speaks for, where it listens, and the policy it starts with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SidecarConfig {
+    /// Name of the service this sidecar stands beside; `source` of what it sends.
+    pub service: String,
+    /// Name of this instance, as `payments-2`; unique in the mesh.
+    pub instance: String,
+    /// Where requests from the mesh arrive, and the application they go to.
+    #[serde(default)]
+    pub inbound: Option<InboundListener>,
+    /// Where the application sends its requests.
+    #[serde(default)]
+    pub outbound: Option<OutboundListener>,
+    /// Listener of the admin API: it can change things, so loopback only by default.
+    pub admin: SocketAddr,
+    /// Listener of `/metrics` and `/health/*`, which can change nothing.
+    pub metrics: SocketAddr,
+    /// Base URL of the console that sends snapshots; none: the file is all there is.
+    #[serde(default)]
+    pub control: Option<String>,
+    /// Where spans go and how many.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
+    /// Policy to start with, in force until the console sends its first snapshot.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// Listener for requests that come from the mesh to the application.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InboundListener {
+    /// Address to bind.
+    pub listen: SocketAddr,
+    /// Where the application listens.
+    pub application: SocketAddr,
+}
+
+/// Listener for requests that the application sends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutboundListener {
+    /// Address to bind.
+    pub listen: SocketAddr,
+}
+
+/// Export of spans.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// OTLP/gRPC endpoint, as `http://127.0.0.1:4317`; none: spans are not exported.
+    pub otlp: Option<String>,
+    /// Share of new traces that are kept, 0 to 1. Faulted, retried, refused and
+    /// failed requests are kept whatever this says.
+    pub sample_ratio: f64,
+}
+
+impl Default for TelemetryConfig {
+    /// No export, and the 1 % that a lone sidecar keeps.
+    fn default() -> Self {
+        Self {
+            otlp: None,
+            sample_ratio: 0.01,
+        }
+    }
+}
+
+/// One revision of a sidecar's policy, as the console sends it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// Grows with every change in the console; acknowledged by the sidecar.
+    pub revision: u64,
+    /// The whole policy of this revision.
+    pub policy: Policy,
+}
+
+/// First message of a sidecar to the console: body of `POST /control/v1/subscribe`.
+/// The answer is a stream of [`Snapshot`]s, one JSON document a line; an empty
+/// line is a heartbeat.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    /// Name of the service.
+    pub service: String,
+    /// Name of the instance.
+    pub instance: String,
+    /// Address of `/metrics`; an unspecified IP means the peer address of this connection.
+    pub metrics: SocketAddr,
+    /// Address of the admin API.
+    pub admin: SocketAddr,
+    /// Process id, for people.
+    pub pid: u32,
+    /// Version of mesh-proxy.
+    pub version: String,
+}
+
+/// Answer of a sidecar to a [`Snapshot`]: body of `POST /control/v1/ack`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ack {
+    /// Name of the service.
+    pub service: String,
+    /// Name of the instance.
+    pub instance: String,
+    /// Revision this answers.
+    pub revision: u64,
+    /// Empty: applied. Otherwise refused, the old snapshot is still in force.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+}

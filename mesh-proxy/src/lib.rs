@@ -1,0 +1,3 @@
+//! The Glassmesh sidecar.
+
+pub mod config;
