@@ -45,6 +45,19 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// A cluster of these endpoints (`host:port`), everything else by default.
+    #[must_use]
+    pub fn new(endpoints: Vec<String>) -> Self {
+        Self {
+            endpoints,
+            budget: Budget::default(),
+            consecutive_failures: Self::default_consecutive_failures(),
+            ejection: Self::default_ejection(),
+            max_ejected: Self::default_max_ejected(),
+            connect_timeout: Self::default_connect_timeout(),
+        }
+    }
+
     fn default_consecutive_failures() -> u32 {
         5 // Envoy's outlier detection: consecutive_5xx
     }
@@ -114,6 +127,23 @@ pub struct Route {
 }
 
 impl Route {
+    /// A route of this name for every request, to the cluster, everything else by default.
+    #[must_use]
+    pub fn new(name: &str, cluster: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            matches: RouteMatch::default(),
+            cluster: cluster.to_owned(),
+            deadline: Self::default_deadline(),
+            attempt_timeout: None,
+            attempt_min: Self::default_attempt_min(),
+            retry: None,
+            max_in_flight: None,
+            rate_limit: None,
+            mirror: None,
+        }
+    }
+
     fn default_deadline() -> Duration {
         Duration::from_secs(15) // Envoy's route timeout
     }
