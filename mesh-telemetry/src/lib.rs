@@ -1,1 +1,27 @@
-//! stub
+//! Every metric, event, span, propagator and exporter of Glassmesh, once.
+//!
+//! Code elsewhere says *what happened* in typed events and scopes; which metric,
+//! span, attribute or label becomes of it is written here and nowhere else.
+//!
+//! - [`install_service`], [`install_proxy`], [`install_plain`]: what a process
+//!   switches on when it starts, and [`Telemetry`], what it shuts down at its end;
+//! - [`proxy`]: the sidecar half, one plain record per request, turned into spans
+//!   away from the request path;
+//! - [`service`]: the ordinary way with `tracing` and `tracing-opentelemetry`;
+//! - [`context`]: the W3C headers that tie both into one trace;
+//! - [`catalog`]: the one table of all metrics.
+
+pub mod catalog;
+pub mod context;
+mod error;
+mod install;
+pub mod proxy;
+mod readiness;
+pub mod service;
+pub mod task;
+
+pub use error::TelemetryError;
+pub use install::{
+    Component, Identity, Options, Telemetry, install_plain, install_proxy, install_service,
+};
+pub use readiness::Readiness;

@@ -1,0 +1,183 @@
+//! What can happen to a request, an attempt, and the sidecar itself.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::Direction;
+
+/// Something that happened to a request outside its attempts.
+#[derive(Clone, Debug)]
+pub enum RequestEvent {
+    /// The deadline is known.
+    DeadlineSet {
+        /// Time left on arrival.
+        left: Duration,
+    },
+    /// There will be another attempt, after a pause.
+    RetryScheduled {
+        /// Condition that allowed it, as `5xx`.
+        condition: &'static str,
+        /// Length of the pause.
+        delay: Duration,
+        /// Share of the retry budget that is left, 0 to 1.
+        budget_left: f64,
+    },
+    /// The failure met a retry condition, but there will be no further attempt.
+    RetryRefused {
+        /// `budget_exhausted`, `not_idempotent`, `body_too_large`, `deadline` or
+        /// `attempts_exhausted`.
+        reason: &'static str,
+        /// Share of the retry budget that is left, 0 to 1.
+        budget_left: f64,
+    },
+    /// Refused by a limit, without an attempt.
+    Shed {
+        /// `rate_limit`, `overload`, … (bounded).
+        reason: &'static str,
+    },
+    /// Refused by the access policy.
+    Denied,
+    /// A fault of position `request` struck.
+    Fault(FaultInjected),
+}
+
+/// Something that happened to one attempt.
+#[derive(Clone, Debug)]
+pub enum AttemptEvent {
+    /// A fault struck.
+    Fault(FaultInjected),
+    /// The outcome of this attempt ejected its endpoint.
+    Ejected {
+        /// Why, as `consecutive_failures` (bounded).
+        reason: &'static str,
+        /// How long it stays out.
+        duration: Duration,
+    },
+    /// This attempt is the one that a half-open breaker lets through.
+    HalfOpenProbe,
+}
+
+/// A fault, with all that is needed to draw it again.
+#[derive(Clone, Debug)]
+pub struct FaultInjected {
+    /// Id of the rule.
+    pub rule: Arc<str>,
+    /// `delay` or `abort`.
+    pub fault: &'static str,
+    /// Start of the draw.
+    pub seed: u64,
+    /// What was drawn, 0 to 1.
+    pub draw: f64,
+    /// Delay that the rule asks for.
+    pub planned: Option<Duration>,
+    /// Delay that it became.
+    pub actual: Option<Duration>,
+    /// Status that an abort put in place of the upstream's.
+    pub replaced_status: Option<u16>,
+}
+
+/// State of one endpoint's breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Takes requests.
+    Closed,
+    /// Takes one request, to see whether it can be closed.
+    HalfOpen,
+    /// Takes none.
+    Open,
+}
+
+/// Something that happened to the sidecar, outside any one request.
+#[derive(Clone, Debug)]
+pub enum ProcessEvent<'a> {
+    /// The breaker took an endpoint out.
+    EndpointEjected {
+        /// Its cluster.
+        cluster: &'a str,
+        /// `host:port`.
+        endpoint: &'a str,
+        /// Why, as `consecutive_failures` (bounded).
+        reason: &'static str,
+    },
+    /// The breaker took it back.
+    EndpointReadmitted {
+        /// Its cluster.
+        cluster: &'a str,
+        /// `host:port`.
+        endpoint: &'a str,
+    },
+    /// A breaker changed, or an endpoint is new.
+    Breaker {
+        /// Its cluster.
+        cluster: &'a str,
+        /// `host:port`.
+        endpoint: &'a str,
+        /// What it is now.
+        state: BreakerState,
+    },
+    /// The endpoint is gone from the policy.
+    EndpointRemoved {
+        /// Its cluster.
+        cluster: &'a str,
+        /// `host:port`.
+        endpoint: &'a str,
+    },
+    /// What the balancer chooses from.
+    Endpoints {
+        /// The cluster.
+        cluster: &'a str,
+        /// Take requests.
+        ready: usize,
+        /// Out by the breaker.
+        ejected: usize,
+        /// Take no new requests.
+        draining: usize,
+        /// Out by health checks.
+        unhealthy: usize,
+    },
+    /// A policy is in force.
+    ConfigApplied {
+        /// Its revision; 0 for the file's.
+        revision: u64,
+    },
+    /// A policy was refused; the old one stays.
+    ConfigRejected {
+        /// Its revision.
+        revision: u64,
+        /// How many problems it has.
+        problems: usize,
+    },
+    /// The stream to the console opened (true) or broke.
+    ControlConnected(bool),
+    /// A connection to an endpoint was tried.
+    UpstreamConnect {
+        /// The cluster.
+        cluster: &'a str,
+        /// `ok`, `refused`, `timeout` or `error`.
+        result: &'static str,
+    },
+    /// A pooled connection is there.
+    UpstreamOpened {
+        /// The cluster.
+        cluster: &'a str,
+    },
+    /// A pooled connection is gone.
+    UpstreamClosed {
+        /// The cluster.
+        cluster: &'a str,
+    },
+    /// A TLS handshake ended.
+    TlsHandshake {
+        /// Which side.
+        direction: Direction,
+        /// `ok`, `untrusted`, `expired` or `error`.
+        result: &'static str,
+    },
+    /// The certificate in use ends then.
+    CertificateExpiry(SystemTime),
+}
+
+/// Counts and logs what happened to the sidecar.
+pub fn emit(_event: &ProcessEvent<'_>) {}
