@@ -109,7 +109,7 @@ def check_names(known):
             if name not in known and HISTOGRAM_SUFFIX.sub("", name) not in known:
                 yield f"{where}: {name} is not in {CATALOGUE.relative_to(ROOT)}"
         for name, matchers in SELECTOR.findall(expression):
-            labels = known.get(name) or known.get(HISTOGRAM_SUFFIX.sub("", name))
+            labels = known.get(name, known.get(HISTOGRAM_SUFFIX.sub("", name)))
             used = set(re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"', matchers))
             if labels is not None and used - labels - SCRAPE_LABELS:
                 yield f"{where}: {name} has no label {', '.join(sorted(used - labels - SCRAPE_LABELS))}"
