@@ -17,6 +17,7 @@ mod error;
 mod install;
 pub mod proxy;
 mod readiness;
+mod register;
 pub mod service;
 pub mod task;
 

@@ -19,7 +19,7 @@ where
     let alarm = Alarm { name };
     tokio::spawn(async move {
         let output = future.in_current_span().await;
-        std::mem::drop(alarm);
+        drop(alarm);
         output
     })
 }
