@@ -13,6 +13,7 @@ pub mod extract;
 pub mod id;
 pub mod idempotency;
 pub mod outbox;
+pub mod page;
 pub mod peer;
 pub mod routes;
 pub mod service;
@@ -23,6 +24,7 @@ pub use error::{Error, ErrorBody};
 pub use extract::{IdempotencyKey, Json, Path, Query};
 pub use id::Id;
 pub use mesh_telemetry::service::db;
+pub use page::Page;
 pub use peer::{Call, Peer, Peers};
 pub use service::Context;
 
