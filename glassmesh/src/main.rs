@@ -1,1 +1,26 @@
-fn main() {}
+//! The command people start: a service mesh to see through and break on purpose.
+
+mod chaos;
+mod cli;
+mod console;
+mod console_client;
+mod failure;
+mod http_client;
+mod load;
+mod out;
+mod role;
+mod runtime;
+mod service;
+mod trace;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -79,9 +79,10 @@ impl Shop {
         let product = pick(&known.products, draw.pick);
         let user = pick(&known.users, draw.pick);
         match (mix.pick(draw.kind), product, user) {
-            (Kind::Detail, Some(product), _) => {
-                (Kind::Detail, self.get(&format!("/products/{}", id(product))))
-            }
+            (Kind::Detail, Some(product), _) => (
+                Kind::Detail,
+                self.get(&format!("/products/{}", id(product))),
+            ),
             (Kind::Order, Some(_), _) if known.users.len() < USERS && draw.quantity == 1 => {
                 (Kind::Signup, self.signup())
             }
@@ -184,7 +185,9 @@ fn products(body: &Value) -> Vec<Value> {
 
 /// An id as it stands in a path, whether the shop writes numbers or strings.
 fn id(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn pick(list: &[Value], draw: f64) -> Option<&Value> {

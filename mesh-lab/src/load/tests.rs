@@ -99,7 +99,10 @@ async fn visitors_browse_sign_up_order_and_look_up() {
         .collect();
     let fresh: std::collections::HashSet<_> = keys.iter().collect();
     assert_eq!(keys.len(), fresh.len(), "a key was used twice");
-    assert!(seen.iter().all(|(_, h, _)| h["baggage"] == "synthetic=true"));
+    assert!(
+        seen.iter()
+            .all(|(_, h, _)| h["baggage"] == "synthetic=true")
+    );
 }
 
 #[tokio::test]

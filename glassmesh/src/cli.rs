@@ -1,0 +1,141 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    chaos::{self, ChaosArgs},
+    console::{self, ConsoleArgs},
+    failure::Failure,
+    load::{self, LoadArgs},
+    runtime,
+    service::{self, ServiceRole},
+    trace::{self, TraceArgs},
+    up::{self, UpArgs},
+};
+
+/// A service mesh to see through and to break on purpose.
+#[derive(Parser, Debug)]
+#[command(
+    name = "glassmesh",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = EXAMPLES
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    up: UpArgs,
+}
+
+const EXAMPLES: &str = "\
+Without a command, the mesh starts (`glassmesh up`).
+
+A first tour, with the mesh running in another terminal:
+  glassmesh                                     start it; open http://127.0.0.1:4090
+  glassmesh chaos on flaky-payments             a third of the calls to payments fail
+  glassmesh trace latest --filter faulted       the attempt that was hit, and its retry
+  glassmesh load --rps 100 --duration 10s       how fast, how many fail
+  glassmesh chaos halt                          all faults off";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Start the whole mesh: console, services, sidecars, load
+    #[command(after_help = UP_EXAMPLES)]
+    Up(UpArgs),
+    /// Inject faults, and see who holds them
+    #[command(after_help = CHAOS_EXAMPLES)]
+    Chaos(ChaosArgs),
+    /// Show a trace as a waterfall
+    #[command(after_help = trace::EXAMPLES)]
+    Trace(TraceArgs),
+    /// Send the shop traffic and report its answers
+    #[command(after_help = load::EXAMPLES)]
+    Load(LoadArgs),
+    /// Run the console alone: control plane, trace store, page
+    #[command(after_help = console::EXAMPLES)]
+    Console(ConsoleArgs),
+    /// Run one service of the shop alone
+    #[command(after_help = service::EXAMPLES)]
+    Service(Box<ServiceRole>),
+    /// Run one sidecar alone, beside a service of your own
+    #[command(after_help = PROXY_EXAMPLES)]
+    Proxy(Box<mesh_proxy::cli::ProxyArgs>),
+}
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  glassmesh up
+  glassmesh up --rps 0                          without load
+  glassmesh up --config my-mesh.yaml --data-dir /tmp/mesh
+  glassmesh up --console-port 4091 --shop-port 4081 --otlp-grpc-port 0 --otlp-http-port 0 \\
+               --internal-port 0 --data-dir ./second      a second mesh beside the first
+
+A child that dies is started again. Ctrl-C drains everything; a second one kills.";
+
+const CHAOS_EXAMPLES: &str = "\
+Examples:
+  glassmesh chaos list
+  glassmesh chaos on flaky-payments
+  glassmesh chaos add 'orders -> payments' --delay 200ms --percent 50 --for 2m
+  glassmesh chaos halt";
+
+const PROXY_EXAMPLES: &str = "\
+Examples:
+  glassmesh proxy --config sidecar.yaml
+  glassmesh proxy --service orders --instance orders-1 --inbound 0.0.0.0:15001 \\
+                  --application 127.0.0.1:8001 --outbound 127.0.0.1:15002 \\
+                  --admin 127.0.0.1:15003 --metrics 127.0.0.1:15004 --control http://127.0.0.1:4090";
+
+impl Cli {
+    /// Runs the command on a runtime that fits it.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self.command.unwrap_or(Command::Up(self.up)) {
+            Command::Up(args) => runtime::small(up::run(args)),
+            Command::Chaos(args) => runtime::small(chaos::run(args)),
+            Command::Trace(args) => runtime::small(trace::run(args)),
+            Command::Load(args) => runtime::small(load::run(args)),
+            Command::Console(args) => runtime::threaded(console::run(args)),
+            Command::Service(role) => runtime::threaded(service::run(*role)),
+            Command::Proxy(args) => proxy(*args),
+        }
+    }
+}
+
+fn proxy(args: mesh_proxy::cli::ProxyArgs) -> Result<(), Failure> {
+    let _ = args;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_the_mesh_starts() {
+        let cli = Cli::try_parse_from(["glassmesh", "--rps", "0"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.up.rps, Some(0.0));
+    }
+
+    #[test]
+    fn every_command_teaches_by_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string);
+            let name = command.get_name();
+            assert!(
+                help.is_some_and(|help| help.contains("glassmesh")),
+                "{name}"
+            );
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

@@ -1,0 +1,211 @@
+//! The console's API, as the command line uses it.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use mesh_console::{
+    api::{ApiError, ChaosState, RulePatch, RuleState, TraceSummary},
+    mesh_file::MeshFile,
+};
+use mesh_proxy::config::Rule;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{failure::Failure, http_client, up::data_dir};
+
+/// Where to find the console.
+#[derive(Args, Debug)]
+pub(crate) struct ConsoleAt {
+    /// Base URL of the console; default: the mesh running in ./.glassmesh, else http://127.0.0.1:4090
+    #[arg(long, env = "GLASSMESH_CONSOLE", value_name = "URL")]
+    console: Option<Uri>,
+    /// Print JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ConsoleAt {
+    /// A client; says what is wrong with a URL that cannot be one.
+    pub(crate) fn client(&self) -> Result<ConsoleClient, Failure> {
+        let base = match &self.console {
+            Some(url) => url.clone(),
+            None => running_here().unwrap_or_else(|| Uri::from_static("http://127.0.0.1:4090")),
+        };
+        if base.scheme_str() != Some("http") || base.authority().is_none() {
+            return Err(Failure::Invalid(format!(
+                "--console: `{base}` is no base URL: write it as http://127.0.0.1:4090"
+            )));
+        }
+        Ok(ConsoleClient { base })
+    }
+}
+
+/// The console of the mesh whose data directory is here.
+fn running_here() -> Option<Uri> {
+    let file = data_dir::resolved_mesh_file(Path::new(data_dir::DEFAULT));
+    let mesh = MeshFile::parse(&std::fs::read_to_string(file).ok()?).ok()?;
+    let at = std::net::SocketAddr::new(mesh.ports.host, mesh.ports.console);
+    format!("http://{at}").parse().ok()
+}
+
+/// Calls to one console.
+pub(crate) struct ConsoleClient {
+    base: Uri,
+}
+
+impl ConsoleClient {
+    pub(crate) fn new(base: Uri) -> Self {
+        Self { base }
+    }
+
+    pub(crate) fn base(&self) -> &Uri {
+        &self.base
+    }
+
+    /// Rules and how many sidecars hold them.
+    pub(crate) async fn chaos(&self) -> anyhow::Result<ChaosState> {
+        self.get("/api/mesh/chaos").await
+    }
+
+    /// Adds a rule, or replaces the one of the same id.
+    pub(crate) async fn add_rule(&self, rule: &Rule) -> anyhow::Result<RuleState> {
+        self.write(Method::POST, "/api/mesh/chaos", rule).await
+    }
+
+    /// Turns a rule on or off.
+    pub(crate) async fn switch_rule(&self, id: &str, enabled: bool) -> anyhow::Result<RuleState> {
+        let path = format!("/api/mesh/chaos/{}", checked_id(id)?);
+        self.write(Method::PATCH, &path, &RulePatch { enabled })
+            .await
+    }
+
+    /// Removes a rule.
+    pub(crate) async fn remove_rule(&self, id: &str) -> anyhow::Result<()> {
+        let path = format!("/api/mesh/chaos/{}", checked_id(id)?);
+        self.call(Method::DELETE, &path, Vec::new()).await.map(drop)
+    }
+
+    /// Turns every rule off.
+    pub(crate) async fn halt(&self) -> anyhow::Result<()> {
+        let body = b"{}".to_vec();
+        self.call(Method::POST, "/api/mesh/chaos/halt", body)
+            .await
+            .map(drop)
+    }
+
+    /// The newest traces that pass a filter (`all`, `faulted`, …), newest first.
+    pub(crate) async fn traces(
+        &self,
+        filter: &str,
+        limit: usize,
+    ) -> anyhow::Result<Vec<TraceSummary>> {
+        self.get(&format!("/api/mesh/traces?filter={filter}&limit={limit}"))
+            .await
+    }
+
+    /// A whole trace in Jaeger's form; none: the console does not hold it.
+    pub(crate) async fn trace(&self, id: &str) -> anyhow::Result<Option<Value>> {
+        let path = format!("/api/traces/{}", checked_id(id)?);
+        match self.send(Method::GET, &path, Vec::new()).await? {
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, body) => parse(&success(status, body)?).map(Some),
+        }
+    }
+
+    /// Adds an entry to the console's list of what happened.
+    pub(crate) async fn post_activity(&self, kind: &str, text: &str) -> anyhow::Result<()> {
+        let entry = serde_json::json!({ "kind": kind, "text": text });
+        let body = serde_json::to_vec(&entry)?;
+        self.call(Method::POST, "/api/mesh/activity", body)
+            .await
+            .map(drop)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        parse(&self.call(Method::GET, path, Vec::new()).await?)
+    }
+
+    async fn write<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        parse(&self.call(method, path, serde_json::to_vec(body)?).await?)
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        let (status, body) = self.send(method, path, body).await?;
+        success(status, body)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let base = self.base.to_string();
+        let url: Uri = format!("{}{path}", base.trim_end_matches('/')).parse()?;
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        // The console takes writes only with a header that no foreign page can send.
+        headers.insert("x-glassmesh", HeaderValue::from_static("1"));
+        let call = http_client::Call {
+            method,
+            url: &url,
+            headers,
+            body,
+            timeout: Duration::from_secs(10),
+        };
+        let (status, body) = http_client::send(call)
+            .await
+            .with_context(|| self.unreachable())?;
+        Ok((status, body.to_vec()))
+    }
+
+    fn unreachable(&self) -> String {
+        format!(
+            "no console answers at {}; start a mesh with `glassmesh up`, or say where one runs with --console URL",
+            self.base
+        )
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(body)
+        .context("the console's answer is not understood; is it of the same version?")
+}
+
+fn success(status: StatusCode, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    if status.is_success() {
+        return Ok(body);
+    }
+    let Ok(error) = serde_json::from_slice::<ApiError>(&body) else {
+        let text = String::from_utf8_lossy(&body);
+        return Err(anyhow!("the console answered {status}: {}", text.trim()));
+    };
+    let mut text = error.message;
+    for problem in error.problems {
+        text.push_str("\n  ");
+        text.push_str(&problem.to_string());
+    }
+    Err(anyhow!(text))
+}
+
+/// Ids stand in paths: nothing else may get there.
+fn checked_id(id: &str) -> anyhow::Result<&str> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !id.is_empty() && id.chars().all(fine) {
+        Ok(id)
+    } else {
+        Err(anyhow!(
+            "`{id}` is no id: ids consist of letters, digits and `-`"
+        ))
+    }
+}

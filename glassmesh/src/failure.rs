@@ -1,0 +1,40 @@
+//! How a command ends that did not succeed.
+
+use std::process::ExitCode;
+
+use crate::out::{self, BAD, Styled};
+
+/// Why a command failed; decides the exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was given is wrong; nothing was done. Exit code 2, as for wrong arguments.
+    Invalid(String),
+    /// It was right and did not work. Exit code 1.
+    Failed(anyhow::Error),
+    /// Cut short by a second signal. Exit code 130, as shells have it for SIGINT.
+    Killed,
+}
+
+impl Failure {
+    /// Says why on stderr.
+    pub(crate) fn report(&self) -> ExitCode {
+        let error = Styled(BAD, "error:");
+        match self {
+            Self::Invalid(why) => {
+                out::note(format_args!("{error} {why}"));
+                ExitCode::from(2)
+            }
+            Self::Failed(why) => {
+                out::note(format_args!("{error} {why:#}"));
+                ExitCode::FAILURE
+            }
+            Self::Killed => ExitCode::from(130),
+        }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}

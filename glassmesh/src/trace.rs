@@ -1,0 +1,146 @@
+//! `glassmesh trace`: one trace as a waterfall in the terminal.
+
+mod model;
+mod waterfall;
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, ValueEnum};
+use comfy_table::Table;
+use mesh_console::api::TraceSummary;
+use serde_json::Value;
+
+use crate::{
+    console_client::{ConsoleAt, ConsoleClient},
+    failure::Failure,
+    out,
+};
+
+/// Width where there is no terminal to ask.
+const DEFAULT_WIDTH: u16 = 120;
+/// Digits of a trace id.
+const ID_DIGITS: usize = 32;
+/// Newest traces among which a prefix is looked for.
+const SEARCHED: usize = 1000;
+
+/// Which trace.
+#[derive(Args, Debug)]
+pub(crate) struct TraceArgs {
+    /// Id of the trace, the beginning of one, or `latest`
+    #[arg(value_name = "ID|latest")]
+    id: String,
+    /// With `latest`: only traces of this kind
+    #[arg(long, value_enum, default_value_t = Filter::All)]
+    filter: Filter,
+    #[command(flatten)]
+    at: ConsoleAt,
+}
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  glassmesh trace latest                        the newest trace
+  glassmesh trace latest --filter faulted       the newest that a chaos rule hit
+  glassmesh trace 4bf92f35                      by the beginning of its id
+  glassmesh trace 4bf92f35 --json               as the Jaeger query API gives it
+
+An id is in the `traceparent` of every answer's logs, in Grafana's exemplars, and in the console.";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Filter {
+    /// Every trace
+    All,
+    /// Traces whose root failed
+    Failed,
+    /// Traces that a chaos rule hit
+    Faulted,
+    /// Traces with a retry
+    Retried,
+    /// Slow traces
+    Slow,
+}
+
+impl Filter {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Failed => "failed",
+            Self::Faulted => "faulted",
+            Self::Retried => "retried",
+            Self::Slow => "slow",
+        }
+    }
+}
+
+/// Finds the trace and draws it.
+pub(crate) async fn run(args: TraceArgs) -> Result<(), Failure> {
+    let client = args.at.client()?;
+    let id = find(&client, &args).await?;
+    let trace = client
+        .trace(&id)
+        .await?
+        .with_context(|| format!("the console does not hold trace {id} (any more)"))?;
+    if args.at.json {
+        out::json(&trace)?;
+    } else {
+        draw(&trace)?;
+    }
+    Ok(())
+}
+
+fn draw(answer: &Value) -> anyhow::Result<()> {
+    let trace = model::Trace::from_jaeger(answer)?;
+    let width = Table::new().width().unwrap_or(DEFAULT_WIDTH);
+    for line in waterfall::draw(&trace, usize::from(width)) {
+        out::line(line);
+    }
+    Ok(())
+}
+
+async fn find(client: &ConsoleClient, args: &TraceArgs) -> Result<String, Failure> {
+    if args.id == "latest" {
+        let newest = client.traces(args.filter.name(), 1).await?;
+        return match newest.into_iter().next() {
+            Some(trace) => Ok(trace.trace_id),
+            None => Err(nothing_found(args.filter)),
+        };
+    }
+    let id = args.id.to_ascii_lowercase();
+    if id.is_empty() || !id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(Failure::Invalid(format!(
+            "`{}` is no trace id: expected up to {ID_DIGITS} hex digits, or `latest`",
+            args.id
+        )));
+    }
+    if id.len() >= ID_DIGITS {
+        return Ok(id);
+    }
+    Ok(by_prefix(&client.traces("all", SEARCHED).await?, &id)?)
+}
+
+fn nothing_found(filter: Filter) -> Failure {
+    let hint = match filter {
+        Filter::All => "send the shop a request, or start with --rps 20",
+        Filter::Faulted => "turn a rule on: `glassmesh chaos list` shows them",
+        Filter::Retried | Filter::Failed | Filter::Slow => {
+            "break something: `glassmesh chaos list` shows the rules"
+        }
+    };
+    let kind = match filter {
+        Filter::All => "",
+        filter => filter.name(),
+    };
+    Failure::Failed(anyhow!("the console holds no {kind} trace yet; {hint}"))
+}
+
+fn by_prefix(traces: &[TraceSummary], prefix: &str) -> anyhow::Result<String> {
+    let mut found = traces.iter().map(|trace| &trace.trace_id);
+    let mut matching = found.by_ref().filter(|id| id.starts_with(prefix));
+    let first = matching.next().ok_or_else(|| {
+        anyhow!("no trace whose id begins with {prefix} is among the newest {SEARCHED}")
+    })?;
+    match matching.next() {
+        None => Ok(first.clone()),
+        Some(second) => Err(anyhow!(
+            "{prefix} is the beginning of several ids, as {first} and {second}; give more digits"
+        )),
+    }
+}

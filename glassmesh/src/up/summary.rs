@@ -1,0 +1,159 @@
+//! What runs, where, and what to do next: shown when everything is ready.
+
+use std::net::SocketAddr;
+
+use comfy_table::{Attribute, Cell, Table, presets};
+use mesh_console::mesh_file::{Instances, MeshFile};
+use serde::Serialize;
+
+use super::{plan::Plan, supervisor::Pids};
+use crate::out::{self, BOLD, DIM, NOTE, Styled};
+
+/// Facts about a started mesh; its JSON form is what `glassmesh up --json` prints.
+#[derive(Serialize)]
+pub(super) struct Summary {
+    mesh: String,
+    console: String,
+    shop: Option<String>,
+    otlp_grpc: String,
+    otlp_http: String,
+    data_dir: String,
+    load_rps: f64,
+    start_seconds: f64,
+    processes: Vec<Process>,
+    #[serde(skip)]
+    services: Vec<String>,
+    #[serde(skip)]
+    rule: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Process {
+    name: String,
+    pid: u32,
+}
+
+impl Summary {
+    pub(super) fn new(plan: &Plan<'_>, pids: &Pids, start_seconds: f64) -> Self {
+        let ports = &plan.mesh.ports;
+        let url = |port| format!("http://{}", SocketAddr::new(ports.host, port));
+        let process = |(name, pid): (&std::sync::Arc<str>, &u32)| Process {
+            name: name.to_string(),
+            pid: *pid,
+        };
+        Self {
+            mesh: plan.mesh.mesh.clone(),
+            console: plan.console_url(),
+            shop: plan.shop().map(|shop| format!("http://{shop}")),
+            otlp_grpc: url(ports.otlp_grpc),
+            otlp_http: url(ports.otlp_http),
+            data_dir: plan.data_dir.display().to_string(),
+            load_rps: plan.mesh.load.rps,
+            start_seconds,
+            processes: pids.iter().map(process).collect(),
+            services: services(plan.mesh),
+            rule: rule(plan.mesh),
+        }
+    }
+
+    pub(super) fn show(&self, json: bool) {
+        if json {
+            // A struct of strings and numbers cannot fail to become JSON.
+            let _ = out::json(self);
+            return;
+        }
+        out::line(format_args!(
+            "\n{} {}",
+            Styled(BOLD, format_args!("The mesh `{}` runs:", self.mesh)),
+            Styled(
+                DIM,
+                format_args!(
+                    "{} processes, up in {:.1} s",
+                    self.processes.len(),
+                    self.start_seconds
+                )
+            ),
+        ));
+        out::line(self.table());
+        self.show_next();
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        let mut row = |what: &str, at: String| {
+            table.add_row([
+                Cell::new(what).add_attribute(Attribute::Bold),
+                Cell::new(at),
+            ]);
+        };
+        row("console", self.console.clone());
+        if let Some(shop) = &self.shop {
+            row("shop", format!("{shop}   API: {shop}/docs"));
+        }
+        row("services", self.services.join(", "));
+        row(
+            "OTLP",
+            format!("gRPC {}   HTTP {}", self.otlp_grpc, self.otlp_http),
+        );
+        row(
+            "load",
+            match self.load_rps {
+                rps if rps > 0.0 => format!("{rps} requests a second"),
+                _ => "none".to_owned(),
+            },
+        );
+        row("files", format!("{} (databases, logs)", self.data_dir));
+        table
+    }
+
+    fn show_next(&self) {
+        out::line(format_args!("\n{}", Styled(BOLD, "Next:")));
+        out::line(format_args!("  1. open {}", Styled(NOTE, &self.console)));
+        let chaos = match &self.rule {
+            Some(rule) => format!("glassmesh chaos on {rule}"),
+            None => "glassmesh chaos add payments --abort 503 --percent 30".to_owned(),
+        };
+        out::line(format_args!(
+            "  2. break something: {}, then {}",
+            Styled(NOTE, chaos),
+            Styled(NOTE, "glassmesh trace latest --filter faulted")
+        ));
+        if let Some(shop) = &self.shop {
+            out::line("  3. place an order and look at its trace:");
+            let order = r#"{"user_id": 1, "items": [{"product_id": 1, "quantity": 1}]}"#;
+            let curl =
+                format!("curl -s {shop}/orders -H 'content-type: application/json' -d '{order}'");
+            out::line(format_args!("     {}", Styled(NOTE, curl)));
+            out::line(format_args!(
+                "     {}",
+                Styled(NOTE, "glassmesh trace latest")
+            ));
+        }
+        out::line(format_args!(
+            "{}\n",
+            Styled(DIM, "Ctrl-C stops everything.")
+        ));
+    }
+}
+
+/// `payments ×2`, each with a sidecar of its own.
+fn services(mesh: &MeshFile) -> Vec<String> {
+    let count = |instances: &Instances| match instances {
+        Instances::Count(count) => usize::from(*count),
+        Instances::Listed(listed) => listed.len(),
+    };
+    let named = |(name, service): (&String, &mesh_console::mesh_file::Service)| match count(
+        &service.instances,
+    ) {
+        1 => name.clone(),
+        several => format!("{name} ×{several}"),
+    };
+    mesh.services.iter().map(named).collect()
+}
+
+/// The first rule that waits for its toggle.
+fn rule(mesh: &MeshFile) -> Option<String> {
+    let waiting = mesh.chaos.iter().find(|rule| !rule.enabled)?;
+    Some(waiting.id.clone())
+}
