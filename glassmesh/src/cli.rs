@@ -6,6 +6,7 @@ use crate::{
     chaos::{self, ChaosArgs},
     console::{self, ConsoleArgs},
     failure::Failure,
+    health::{self, HealthArgs},
     load::{self, LoadArgs},
     runtime,
     service::{self, ServiceRole},
@@ -52,6 +53,9 @@ enum Command {
     /// Send the shop traffic and report its answers
     #[command(after_help = load::EXAMPLES)]
     Load(LoadArgs),
+    /// Ask a process whether it is well; for the health checks of containers
+    #[command(after_help = health::EXAMPLES)]
+    Health(HealthArgs),
     /// Run the console alone: control plane, trace store, page
     #[command(after_help = console::EXAMPLES)]
     Console(ConsoleArgs),
@@ -95,6 +99,7 @@ impl Cli {
             Command::Chaos(args) => runtime::small(chaos::run(args)),
             Command::Trace(args) => runtime::small(trace::run(args)),
             Command::Load(args) => runtime::small(load::run(args)),
+            Command::Health(args) => runtime::small(health::run(args)),
             Command::Console(args) => runtime::threaded(console::run(args)),
             Command::Service(role) => runtime::threaded(service::run(*role)),
             Command::Proxy(args) => proxy(*args),

@@ -5,6 +5,7 @@ mod cli;
 mod console;
 mod console_client;
 mod failure;
+mod health;
 mod http_client;
 mod load;
 mod out;
