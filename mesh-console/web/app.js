@@ -1,0 +1,94 @@
+// The page: which views there are, and which keys do what.
+import { halt, toggleRule, toggleTheme } from "./lib/actions.js";
+import { start } from "./lib/feed.js";
+import { html, render, useEffect, useState } from "./lib/html.js";
+import { go, parse } from "./lib/route.js";
+import { set, state, useStore } from "./lib/store.js";
+import { ActivityFeed } from "./ui/activity.js";
+import { Calls } from "./ui/calls.js";
+import { ChaosBoard } from "./ui/chaos.js";
+import { Graph } from "./ui/graph.js";
+import { Banner, Footer, Header } from "./ui/header.js";
+import { Inspector } from "./ui/inspector.js";
+import { Help, Toasts, act } from "./ui/overlays.js";
+import { TraceView } from "./ui/trace-view.js";
+import { Traces } from "./ui/traces.js";
+
+function App() {
+  const { route, overview, chaos, link } = useStore();
+  const [draft, setDraft] = useState(null);
+  const [help, setHelp] = useState(false);
+  useKeys({ draft, setDraft, setHelp });
+  const active = (chaos?.rules ?? []).filter((entry) => entry.rule.enabled).length;
+  useEffect(() => {
+    document.title = `${active ? `⚡${active} ` : ""}${overview?.mesh ?? "mesh"} · Glassmesh`;
+  }, [active, overview?.mesh]);
+  const tracing = route.view === "trace" && route.args.length > 0;
+  return html`<a class="skip" href="#main" onClick=${skip}>Skip to the mesh</a>
+    <${Header} onHelp=${() => setHelp(true)} />
+    <${Banner} />
+    <main id="main" tabindex="-1" class=${link === "gone" ? "old" : ""} inert=${tracing}>
+      <div class="wide-column">
+        <${Graph} />
+        <div class="lower"><${Traces} /><${Calls} /></div>
+        <${Footer} />
+      </div>
+      <div class="side-column"><${Inspector} /><${ChaosBoard} draft=${draft} onDraft=${setDraft} /><${ActivityFeed} /></div>
+    </main>
+    ${tracing && html`<${TraceView} key=${route.args[0]} id=${route.args[0]} span=${route.args[1]} />`}
+    <${Toasts} /><${Help} open=${help} onClose=${() => setHelp(false)} />`;
+}
+
+/** The hash is the page's own; the skip link must not change it. */
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
+
+function useKeys(views) {
+  useEffect(() => {
+    const listener = (event) => press(event, views);
+    addEventListener("keydown", listener);
+    return () => removeEventListener("keydown", listener);
+  }, [views.draft]);
+}
+
+function press(event, { draft, setDraft, setHelp }) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.closest?.("input:not([type=range]):not([type=checkbox]), select, textarea");
+  if (event.key === "Escape") return close(event, typing, draft, setDraft);
+  if (typing || document.querySelector("dialog[open]")) return;
+  const run = SHORTCUTS[event.key]?.({ setDraft, setHelp }) ?? ruleKey(event.key);
+  if (!run) return;
+  event.preventDefault();
+  run();
+}
+
+const SHORTCUTS = {
+  h: () => halt,
+  t: () => toggleTheme,
+  c: ({ setDraft }) => () => setDraft({}),
+  "?": ({ setHelp }) => () => setHelp(true),
+  "/": () => () => document.querySelector(".find input")?.focus(),
+  u: () => {
+    const entry = state.toasts.findLast((each) => each.action?.key === "u");
+    return entry && (() => act(entry));
+  },
+};
+
+function ruleKey(key) {
+  const rule = /^[1-9]$/.test(key) ? state.chaos?.rules[Number(key) - 1]?.rule : null;
+  return rule && (() => toggleRule(rule.id, !rule.enabled));
+}
+
+function close(event, typing, draft, setDraft) {
+  if (document.querySelector("dialog[open]")) return;
+  if (typing) event.target.blur();
+  else if (draft) setDraft(null);
+  else if (state.route.view) go();
+}
+
+addEventListener("hashchange", () => set({ route: parse(location.hash) }));
+document.getElementById("app").replaceChildren();
+render(html`<${App} />`, document.getElementById("app"));
+start();

@@ -1,0 +1,81 @@
+// All that the page knows, in one object. The feed (feed.js) writes it, components
+// read it with `useStore`; nothing else is shared.
+import { useEffect, useState } from "./html.js";
+import { record } from "./history.js";
+import { parse } from "./route.js";
+
+export const state = {
+  /** `connecting`, `live`, `stale` (connected, but silent) or `gone`. */
+  link: "connecting",
+  overview: null,
+  /** This computer's time of the newest overview. */
+  overviewAt: 0,
+  chaos: null,
+  chaosAt: 0,
+  activity: null,
+  route: parse(globalThis.location?.hash ?? ""),
+  toasts: [],
+  /** Time from the last change made here until every sidecar held it: {revision, ms}. */
+  receipt: null,
+};
+
+const listeners = new Set();
+
+/** Changes the state and draws what depends on it. */
+export function set(change) {
+  Object.assign(state, change);
+  for (const listener of listeners) listener();
+}
+
+/** The state, drawn anew at each change. */
+export function useStore() {
+  const [, draw] = useState(0);
+  useEffect(() => {
+    const listener = () => draw((number) => number + 1);
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }, []);
+  return state;
+}
+
+export function setOverview(overview) {
+  record(overview);
+  set({ overview, overviewAt: Date.now(), link: "live" });
+}
+
+export function setChaos(chaos) {
+  settleReceipt(chaos);
+  set({ chaos, chaosAt: Date.now() });
+}
+
+let pending = null;
+
+/** Starts the clock of a change made on this page. */
+export function changeStarted() {
+  pending = { from: performance.now(), revision: state.chaos?.revision ?? 0 };
+}
+
+function settleReceipt(chaos) {
+  const everywhere = chaos.revision > (pending?.revision ?? Infinity)
+    && chaos.sidecars > 0 && chaos.acknowledged >= chaos.sidecars;
+  if (!everywhere) return;
+  state.receipt = { revision: chaos.revision, ms: performance.now() - pending.from };
+  pending = null;
+}
+
+export function addActivity(entry) {
+  const entries = Array.isArray(entry) ? entry : [entry];
+  set({ activity: [...entries, ...(state.activity ?? [])].slice(0, 100) });
+}
+
+let toastId = 0;
+
+/** Says something for a while: `{text, tone, action: {label, run}}`. */
+export function toast(message, ms = 8000) {
+  const id = ++toastId;
+  set({ toasts: [...state.toasts.slice(-2), { id, ...message }] });
+  setTimeout(() => dismiss(id), ms);
+  return id;
+}
+
+export const dismiss = (id) => set({ toasts: state.toasts.filter((entry) => entry.id !== id) });
