@@ -216,11 +216,8 @@ impl IntoResponse for Error {
 }
 
 /// The `{code, message}` answer.
-pub(crate) fn error_response(
-    status: StatusCode,
-    code: &str,
-    message: impl Into<String>,
-) -> Response {
+#[must_use]
+pub fn error_response(status: StatusCode, code: &str, message: impl Into<String>) -> Response {
     let body = ErrorBody {
         code: code.to_owned(),
         message: message.into(),

@@ -24,9 +24,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         require_json(request.headers())?;
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| body_error(&rejection))?;
+        let bytes = read_body(request, state).await?;
         serde_json::from_slice(&bytes)
             .map(Json)
             .map_err(|error| json_error(&error))
@@ -58,24 +56,28 @@ fn require_json(headers: &HeaderMap) -> Result<(), Error> {
     ))
 }
 
+/// Reads a body whole, up to [`MAX_BODY`].
+pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| body_error(&rejection))
+}
+
 fn body_error(rejection: &BytesRejection) -> Error {
     match rejection {
-        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => too_large(),
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            Error::refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("the body is larger than {MAX_BODY} bytes"),
+            )
+        }
         _ => Error::refused(
             StatusCode::BAD_REQUEST,
             "unreadable_body",
             "the body ended early or could not be read",
         ),
     }
-}
-
-/// 413 with the limit in its message.
-pub fn too_large() -> Error {
-    Error::refused(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body_too_large",
-        format!("the body is larger than {MAX_BODY} bytes"),
-    )
 }
 
 /// Text that is no JSON is 400; JSON of another shape than expected is 422.

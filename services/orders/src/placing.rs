@@ -97,9 +97,9 @@ impl Placing {
     }
 
     async fn user(&self, id: Id) -> Result<()> {
-        let found = self.users.get::<serde::de::IgnoredAny>(&format!("/users/{id}"));
-        match found.await {
-            Ok(_) => Ok(()),
+        let path = format!("/users/{id}");
+        match self.users.tell(Call::new(Method::GET, path)).await {
+            Ok(()) => Ok(()),
             Err(Error::PeerStatus { status, .. }) if status == StatusCode::NOT_FOUND => Err(
                 unknown("unknown_user", format!("user_id: there is no user {id}")),
             ),
