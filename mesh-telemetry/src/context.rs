@@ -8,8 +8,8 @@
 mod baggage;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-pub use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
+pub use opentelemetry::trace::{SpanId, TraceId};
 
 pub use baggage::{BAGGAGE, trim_baggage};
 
@@ -112,7 +112,10 @@ impl TraceContext {
     /// The same for the SDK, as a remote parent.
     pub(crate) fn to_remote(&self) -> SpanContext {
         let flags = TraceFlags::new(self.other_flags | u8::from(self.sampled));
-        let state = self.tracestate.as_ref().and_then(|state| state.to_str().ok());
+        let state = self
+            .tracestate
+            .as_ref()
+            .and_then(|state| state.to_str().ok());
         let state: TraceState = state
             .and_then(|state| state.parse().ok())
             .unwrap_or_default();
@@ -168,9 +171,13 @@ fn is_member(member: &[u8]) -> bool {
     };
     let (key, value) = (&member[..equals], &member[equals + 1..]);
     let start = key.first().is_some_and(|&byte| is_key_start(byte));
-    let rest = key.iter().all(|&byte| is_key_start(byte) || b"_-*/@".contains(&byte));
+    let rest = key
+        .iter()
+        .all(|&byte| is_key_start(byte) || b"_-*/@".contains(&byte));
     let value_fits = value.len() <= MAX_MEMBER
-        && value.iter().all(|&byte| matches!(byte, b' '..=b'~') && byte != b'=');
+        && value
+            .iter()
+            .all(|&byte| matches!(byte, b' '..=b'~') && byte != b'=');
     start && rest && key.len() <= MAX_MEMBER && value_fits
 }
 

@@ -13,16 +13,22 @@
 
 pub mod catalog;
 pub mod context;
+mod environment;
 mod error;
+mod export;
+mod identity;
 mod install;
+mod logging;
+mod page;
+mod propagation;
 pub mod proxy;
 mod readiness;
 mod register;
+mod sampling;
 pub mod service;
 pub mod task;
 
 pub use error::TelemetryError;
-pub use install::{
-    Component, Identity, Options, Telemetry, install_plain, install_proxy, install_service,
-};
+pub use identity::{Component, Identity};
+pub use install::{Options, Telemetry, install_plain, install_proxy, install_service};
 pub use readiness::Readiness;

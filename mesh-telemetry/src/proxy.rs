@@ -7,16 +7,22 @@
 
 mod edge;
 mod event;
+mod fault;
 mod flags;
+mod outcome;
+mod process;
+mod record;
 mod scope;
 mod sink;
+mod spans;
 
-pub use edge::{Direction, Edge};
-pub use event::{
-    AttemptEvent, BreakerState, FaultInjected, ProcessEvent, RequestEvent, emit,
-};
+pub use edge::Edge;
+pub use event::{AttemptEvent, BreakerState, FaultInjected, ProcessEvent, RequestEvent};
+pub use fault::HeldFault;
 pub use flags::Flags;
-pub use scope::{
-    AttemptOutcome, AttemptScope, AttemptStart, HeldFault, RequestOutcome, RequestScope,
-};
+pub(crate) use outcome::method_label;
+pub use outcome::{AttemptOutcome, AttemptStart, Direction, RequestOutcome};
+pub use process::emit;
+pub(crate) use process::register;
+pub use scope::{AttemptScope, RequestScope};
 pub use sink::{FinishedRequest, Sink};

@@ -7,7 +7,9 @@ use std::{
 };
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, SharedString, Unit};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 
 use crate::{
     TelemetryError,
@@ -19,7 +21,12 @@ const METADATA: Metadata<'static> =
 
 /// Key of one series: the metric's labels with these values, in the table's order.
 fn key(metric: &'static Metric, values: &[&str]) -> Key {
-    debug_assert_eq!(metric.labels.len(), values.len(), "labels of {}", metric.name);
+    debug_assert_eq!(
+        metric.labels.len(),
+        values.len(),
+        "labels of {}",
+        metric.name
+    );
     let labels: Vec<Label> = metric
         .labels
         .iter()
@@ -35,9 +42,7 @@ fn key(metric: &'static Metric, values: &[&str]) -> Key {
 /// A handle on one series; it exists, at 0, from now on.
 pub(crate) fn counter(metric: &'static Metric, values: &[&str]) -> Counter {
     debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
-    let counter = metrics::with_recorder(|to| to.register_counter(&key(metric, values), &METADATA));
-    counter.increment(0);
-    counter
+    metrics::with_recorder(|to| to.register_counter(&key(metric, values), &METADATA))
 }
 
 /// A handle on one series; it exists from now on.
@@ -134,11 +139,17 @@ mod tests {
         let recorder = recorder();
         let page = metrics::with_local_recorder(&recorder, || {
             describe();
-            counter(&catalog::SPANS, &["exported"]);
+            counter(&catalog::SPANS, &["exported"]).increment(0);
             recorder.handle().render()
         });
-        assert!(page.contains("mesh_telemetry_spans_total{result=\"exported\"} 0"), "{page}");
-        assert!(page.contains("# HELP mesh_telemetry_spans_total Spans that"), "{page}");
+        assert!(
+            page.contains("mesh_telemetry_spans_total{result=\"exported\"} 0"),
+            "{page}"
+        );
+        assert!(
+            page.contains("# HELP mesh_telemetry_spans_total Spans that"),
+            "{page}"
+        );
     }
 
     #[test]

@@ -16,32 +16,71 @@ const fn label(name: &'static str, values: &'static str) -> Label {
 /// Every label, alphabetically. None takes a value from a request.
 pub static LABELS: &[Label] = &[
     label("component", "service, sidecar, console, load, cli"),
-    label("condition", "5xx, gateway-error, connect-failure, reset, attempt-timeout"),
+    label(
+        "condition",
+        "5xx, gateway-error, connect-failure, reset, attempt-timeout",
+    ),
     label("db_collection_name", "table, a literal in the code"),
     label("db_operation_name", "SQL verb, a literal in the code"),
     label("db_system_name", "sqlite"),
-    label("destination", "service from configuration; `unknown` before a route is found"),
+    label(
+        "destination",
+        "service from configuration; `unknown` before a route is found",
+    ),
     label("direction", "inbound, outbound"),
     label("endpoint", "`host:port` from configuration; on gauges only"),
-    label("error_type", "empty without an error; a status from 400 (client) or 500 (server) on, `cancelled`, or a bounded code"),
+    label(
+        "error_type",
+        "empty without an error; a status from 400 (client) or 500 (server) on, `cancelled`, or a bounded code",
+    ),
     label("fault", "delay, abort"),
-    label("grpc_status", "number of the status; `-` when it is not gRPC"),
-    label("http_request_method", "the methods of RFC 9110 and PATCH; `_OTHER`"),
-    label("http_response_status_code", "100 to 599; empty without an answer"),
-    label("http_route", "template of the route, as `/orders/{id}`; empty without one"),
+    label(
+        "grpc_status",
+        "number of the status; `-` when it is not gRPC",
+    ),
+    label(
+        "http_request_method",
+        "the methods of RFC 9110 and PATCH; `_OTHER`",
+    ),
+    label(
+        "http_response_status_code",
+        "100 to 599; empty without an answer",
+    ),
+    label(
+        "http_route",
+        "template of the route, as `/orders/{id}`; empty without one",
+    ),
     label("method", "the methods of RFC 9110 and PATCH; `_OTHER`"),
     label("product", "product id of the shop"),
-    label("reason", "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limit, overload (shed); consecutive_failures (ejected)"),
+    label(
+        "reason",
+        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limit, overload (shed); consecutive_failures (ejected)",
+    ),
     label("response_class", "1xx to 5xx; `none` without an answer"),
     label("response_code", "100 to 599; `0` without an answer"),
-    label("response_flags", "Envoy's letters, joined by commas: UH, UF, UO, URX, UT, UC, DC, RL, FI, DI, NR; `-` for none"),
-    label("result", "exported, dropped, failed (spans); ok, refused, timeout, error (connects); ok, error, untrusted, expired (handshakes); a literal of the shop (payments)"),
-    label("route", "name of the route from configuration; `none` before one is found"),
+    label(
+        "response_flags",
+        "Envoy's letters, joined by commas: UH, UF, UO, URX, UT, UC, DC, RL, FI, DI, NR; `-` for none",
+    ),
+    label(
+        "result",
+        "exported, dropped, failed (spans); ok, refused, timeout, error (connects); ok, error, untrusted, expired (handshakes); a literal of the shop (payments)",
+    ),
+    label(
+        "route",
+        "name of the route from configuration; `none` before one is found",
+    ),
     label("rule", "id of the chaos rule"),
     label("server_address", "name of the peer, as the code calls it"),
-    label("source", "service from configuration; `external` for callers outside, `unknown`"),
+    label(
+        "source",
+        "service from configuration; `external` for callers outside, `unknown`",
+    ),
     label("state", "ready, ejected, draining, unhealthy"),
-    label("status", "created, rejected, failed and other literals of the shop"),
+    label(
+        "status",
+        "created, rejected, failed and other literals of the shop",
+    ),
     label("tls", "none: the mesh speaks plain text"),
     label("version", "version of Glassmesh"),
 ];

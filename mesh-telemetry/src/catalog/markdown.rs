@@ -37,8 +37,16 @@ pub fn markdown() -> String {
 }
 
 fn row(text: &mut String, metric: &Metric) {
-    let labels: Vec<_> = metric.labels.iter().map(|name| format!("`{name}`")).collect();
-    let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+    let labels: Vec<_> = metric
+        .labels
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let labels = if labels.is_empty() {
+        "–".to_owned()
+    } else {
+        labels.join(", ")
+    };
     let _ = writeln!(
         text,
         "| `{}` | {} | {} | {} | {} |",

@@ -15,7 +15,10 @@ const MAX_MEMBERS: usize = 64;
 pub fn trim_baggage(headers: &mut HeaderMap) {
     let all = headers.get_all(BAGGAGE);
     let bytes: usize = all.iter().map(|value| value.len() + 1).sum();
-    let members: usize = all.iter().map(|value| count_members(value.as_bytes())).sum();
+    let members: usize = all
+        .iter()
+        .map(|value| count_members(value.as_bytes()))
+        .sum();
     if bytes <= MAX_BYTES + 1 && members <= MAX_MEMBERS {
         return;
     }

@@ -75,7 +75,10 @@ fn later_versions_and_unknown_flags_are_understood() {
     assert!(context.sampled);
     assert_eq!(context.other_flags, 2);
     let again = context.traceparent();
-    assert_eq!(again, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03");
+    assert_eq!(
+        again,
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03"
+    );
 }
 
 #[test]
@@ -88,7 +91,9 @@ fn two_parents_are_none() {
 #[test]
 fn malformed_state_is_dropped_alone() {
     for state in ["no-equals", "UPPER=1", "a=1=2", "=1", "a=\u{7f}"] {
-        let Ok(value) = HeaderValue::from_str(state) else { continue };
+        let Ok(value) = HeaderValue::from_str(state) else {
+            continue;
+        };
         let mut headers = headers(FINE, "");
         headers.insert(TRACESTATE, value);
         let context = TraceContext::extract(&headers).unwrap();
@@ -107,7 +112,9 @@ fn several_state_headers_are_one_list() {
 #[test]
 fn no_empty_state_is_written() {
     let mut headers = headers(FINE, "");
-    TraceContext::extract(&headers).unwrap().inject(&mut headers);
+    TraceContext::extract(&headers)
+        .unwrap()
+        .inject(&mut headers);
     assert!(!headers.contains_key(TRACESTATE));
 }
 

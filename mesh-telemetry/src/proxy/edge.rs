@@ -1,47 +1,123 @@
 //! Names and metric handles of one kind of traffic.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// Which side of the sidecar a request came in at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// From the mesh to the application.
-    Inbound,
-    /// From the application to the mesh.
-    Outbound,
-}
+use metrics::{Counter, Gauge, Histogram};
 
-impl Direction {
-    /// As it stands in labels.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Inbound => "inbound",
-            Self::Outbound => "outbound",
-        }
-    }
-}
+use super::{AttemptOutcome, Direction, Flags, RequestOutcome};
+use crate::{
+    catalog,
+    register::{Kept, counter, gauge, histogram},
+};
+
+/// Conditions under which a policy may allow a retry.
+const CONDITIONS: [&str; 5] = [
+    "5xx",
+    "gateway-error",
+    "connect-failure",
+    "reset",
+    "attempt-timeout",
+];
+/// Why a retry was not made all the same.
+const REFUSALS: [&str; 5] = [
+    "budget_exhausted",
+    "not_idempotent",
+    "body_too_large",
+    "deadline",
+    "attempts_exhausted",
+];
+/// 1xx to 5xx, and no answer at all.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+/// The mesh speaks plain text.
+const TLS: &str = "none";
+
+/// Status, gRPC status and flags: what the labels of an answer are made of.
+type Answer = (Option<u16>, Option<u16>, Flags);
 
 /// Names and kept metric handles of one (direction, source, destination, route);
 /// made when a policy is put in force, not per request.
-#[derive(Debug)]
 pub struct Edge {
     direction: Direction,
     source: Arc<str>,
     destination: Arc<str>,
     route: Arc<str>,
+    requests: Kept<(&'static str, Answer), Counter>,
+    durations: [OnceLock<Histogram>; CLASSES.len()],
+    attempts: Kept<Answer, Counter>,
+    attempt_durations: [OnceLock<Histogram>; CLASSES.len()],
+    retries: Kept<&'static str, Counter>,
+    saved: Kept<&'static str, Counter>,
+    refused: Kept<&'static str, Counter>,
+    shed: Kept<&'static str, Counter>,
+    denied: OnceLock<Counter>,
+    budget: OnceLock<Gauge>,
+    in_flight: OnceLock<Gauge>,
+    overhead: OnceLock<Histogram>,
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.debug_struct("Edge")
+            .field("direction", &self.direction)
+            .field("source", &self.source)
+            .field("destination", &self.destination)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Edge {
     /// Registers the metrics of this traffic. All names come from configuration.
+    ///
+    /// What is counted rarely (retries, refusals) exists at 0 from now on, so that
+    /// the first one already shows in a rate.
     #[must_use]
     pub fn new(direction: Direction, source: &str, destination: &str, route: &str) -> Arc<Self> {
-        Arc::new(Self {
+        let edge = Self::unregistered(direction, source, destination, route);
+        edge.in_flight().increment(0.0);
+        match direction {
+            Direction::Outbound => {
+                for condition in CONDITIONS {
+                    edge.retries(condition).increment(0);
+                    edge.saved(condition).increment(0);
+                }
+                for reason in REFUSALS {
+                    edge.refused(reason).increment(0);
+                }
+                edge.budget().set(1.0);
+            }
+            Direction::Inbound => {
+                edge.denied().increment(0);
+            }
+        }
+        Arc::new(edge)
+    }
+
+    /// Without any series until the first request: for traffic that may never come.
+    pub(super) fn unregistered(
+        direction: Direction,
+        source: &str,
+        destination: &str,
+        route: &str,
+    ) -> Self {
+        Self {
             direction,
             source: source.into(),
             destination: destination.into(),
             route: route.into(),
-        })
+            requests: Kept::default(),
+            durations: Default::default(),
+            attempts: Kept::default(),
+            attempt_durations: Default::default(),
+            retries: Kept::default(),
+            saved: Kept::default(),
+            refused: Kept::default(),
+            shed: Kept::default(),
+            denied: OnceLock::new(),
+            budget: OnceLock::new(),
+            in_flight: OnceLock::new(),
+            overhead: OnceLock::new(),
+        }
     }
 
     /// Which side of the sidecar.
@@ -66,5 +142,160 @@ impl Edge {
     #[must_use]
     pub fn route(&self) -> &str {
         &self.route
+    }
+
+    /// Lets the counters of a chaos rule start at 0; for every fault the rule can
+    /// inject, `delay` or `abort`.
+    pub fn register_rule(&self, rule: &str, fault: &'static str) {
+        counter(
+            &catalog::FAULTS,
+            &[rule, fault, self.source(), self.destination()],
+        )
+        .increment(0);
+        if fault == "delay" {
+            gauge(&catalog::FAULT_ACTIVE, &[rule]).increment(0.0);
+        }
+    }
+
+    pub(super) fn names(&self) -> [&Arc<str>; 3] {
+        [&self.source, &self.destination, &self.route]
+    }
+
+    /// Counts a request; `seconds` to the last byte, `overhead` of the sidecar alone.
+    pub(super) fn count_request(
+        &self,
+        method: &'static str,
+        outcome: &RequestOutcome,
+        seconds: f64,
+        overhead: Option<f64>,
+    ) {
+        let answer = (outcome.status, outcome.grpc_status, outcome.flags);
+        let requests = self.requests.get((method, answer), || {
+            let [code, grpc, flags] = labels(answer);
+            let (direction, [source, destination, route]) = (self.direction.as_str(), self.strs());
+            let values = [
+                direction,
+                source,
+                destination,
+                route,
+                method,
+                &code,
+                &grpc,
+                &flags,
+                TLS,
+            ];
+            counter(&catalog::REQUESTS, &values)
+        });
+        requests.increment(1);
+        let class = class(outcome.status);
+        let duration = self.durations[class].get_or_init(|| {
+            let (direction, [source, destination, route]) = (self.direction.as_str(), self.strs());
+            let values = [direction, source, destination, route, CLASSES[class]];
+            histogram(&catalog::REQUEST_DURATION, &values)
+        });
+        duration.record(seconds);
+        if let Some(overhead) = overhead {
+            self.overhead().record(overhead);
+        }
+    }
+
+    /// Counts one try at an endpoint.
+    pub(super) fn count_attempt(&self, outcome: &AttemptOutcome, seconds: f64) {
+        let answer = (outcome.status, outcome.grpc_status, outcome.flags);
+        let [source, destination, _] = self.strs();
+        let attempts = self.attempts.get(answer, || {
+            let [code, grpc, flags] = labels(answer);
+            counter(
+                &catalog::ATTEMPTS,
+                &[source, destination, &code, &grpc, &flags],
+            )
+        });
+        attempts.increment(1);
+        let class = class(outcome.status);
+        let duration = self.attempt_durations[class].get_or_init(|| {
+            histogram(
+                &catalog::ATTEMPT_DURATION,
+                &[source, destination, CLASSES[class]],
+            )
+        });
+        duration.record(seconds);
+    }
+
+    pub(super) fn retries(&self, condition: &'static str) -> Counter {
+        let make = || {
+            counter(
+                &catalog::RETRIES,
+                &[&self.source, &self.destination, condition],
+            )
+        };
+        self.retries.get(condition, make)
+    }
+
+    pub(super) fn saved(&self, condition: &'static str) -> Counter {
+        let make = || {
+            counter(
+                &catalog::RETRY_SUCCESS,
+                &[&self.source, &self.destination, condition],
+            )
+        };
+        self.saved.get(condition, make)
+    }
+
+    pub(super) fn refused(&self, reason: &'static str) -> Counter {
+        let make = || {
+            counter(
+                &catalog::RETRY_REFUSED,
+                &[&self.source, &self.destination, reason],
+            )
+        };
+        self.refused.get(reason, make)
+    }
+
+    pub(super) fn shed(&self, reason: &'static str) -> Counter {
+        let direction = self.direction.as_str();
+        let make = || counter(&catalog::SHED, &[direction, &self.destination, reason]);
+        self.shed.get(reason, make)
+    }
+
+    pub(super) fn denied(&self) -> &Counter {
+        let labels = [&*self.source, &*self.destination];
+        self.denied
+            .get_or_init(|| counter(&catalog::AUTHORIZATION_DENIED, &labels))
+    }
+
+    pub(super) fn budget(&self) -> &Gauge {
+        let labels = [&*self.source, &*self.destination];
+        self.budget
+            .get_or_init(|| gauge(&catalog::RETRY_BUDGET, &labels))
+    }
+
+    pub(super) fn in_flight(&self) -> &Gauge {
+        let labels = [self.direction.as_str(), &self.destination];
+        self.in_flight
+            .get_or_init(|| gauge(&catalog::IN_FLIGHT, &labels))
+    }
+
+    fn overhead(&self) -> &Histogram {
+        let labels = [self.direction.as_str()];
+        self.overhead
+            .get_or_init(|| histogram(&catalog::PROXY_OVERHEAD, &labels))
+    }
+
+    fn strs(&self) -> [&str; 3] {
+        [&self.source, &self.destination, &self.route]
+    }
+}
+
+/// `response_code`, `grpc_status` and `response_flags` of an answer.
+fn labels((status, grpc, flags): Answer) -> [String; 3] {
+    let grpc = grpc.map_or_else(|| "-".to_owned(), |grpc| grpc.to_string());
+    [status.unwrap_or(0).to_string(), grpc, flags.to_string()]
+}
+
+/// Position in [`CLASSES`].
+fn class(status: Option<u16>) -> usize {
+    match status {
+        Some(status @ 100..=599) => usize::from(status / 100),
+        _ => 0,
     }
 }

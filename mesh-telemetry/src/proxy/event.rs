@@ -178,6 +178,3 @@ pub enum ProcessEvent<'a> {
     /// The certificate in use ends then.
     CertificateExpiry(SystemTime),
 }
-
-/// Counts and logs what happened to the sidecar.
-pub fn emit(_event: &ProcessEvent<'_>) {}

@@ -1,125 +1,236 @@
 //! Handles on a request and its attempts while they run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+use tokio::time::Instant;
 
 use super::{
-    AttemptEvent, Direction, Edge, FaultInjected, Flags, RequestEvent, Sink,
+    AttemptEvent, AttemptOutcome, AttemptStart, Direction, Edge, FaultInjected, RequestEvent,
+    RequestOutcome, Sink,
+    fault::{self, HeldFault},
+    record::{Note, Record},
 };
-use crate::context::TraceId;
-
-/// How a request ended, as the caller saw it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RequestOutcome {
-    /// Final status; none: the caller went away before there was one.
-    pub status: Option<u16>,
-    /// `grpc-status`, for gRPC.
-    pub grpc_status: Option<u16>,
-    /// Why the answer is what it is; `DI` and `FI` of faults are added by themselves.
-    pub flags: Flags,
-    /// Bounded code of a refusal or failure made by this sidecar.
-    pub reason: Option<&'static str>,
-}
-
-/// What is known when an attempt starts.
-#[derive(Clone, Debug)]
-pub struct AttemptStart {
-    /// 1, 2, …
-    pub number: u32,
-    /// `host:port` of the endpoint.
-    pub endpoint: Arc<str>,
-    /// Load the balancer saw there (seconds times requests in flight).
-    pub load: f64,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AttemptOutcome {
-    /// Status of the endpoint, or put in place by a fault; none: no answer.
-    pub status: Option<u16>,
-    /// `grpc-status`, for gRPC.
-    pub grpc_status: Option<u16>,
-    /// Why; `DI` and `FI` of faults are added by themselves.
-    pub flags: Flags,
-    /// Bounded code of a failure without an answer, as `connection_refused` or `timeout`.
-    pub error: Option<&'static str>,
-}
+use crate::{
+    context::{TraceContext, TraceId, trim_baggage},
+    propagation,
+};
 
 /// One request at this sidecar: lives in the request's extensions, and ends when
 /// told, or as cancelled by the caller with the last clone.
 #[derive(Clone, Debug)]
-pub struct RequestScope {
+pub struct RequestScope(Arc<Shared>);
+
+/// The record while the request runs; taken out when it ends. The lock is held for
+/// a few writes at a time and hardly ever contended: a request's layers run one
+/// after the other.
+#[derive(Debug)]
+pub(super) struct Shared {
+    sink: Sink,
     trace_id: TraceId,
+    record: Mutex<Option<Box<Record>>>,
+}
+
+impl Shared {
+    /// Runs `write` on the record, unless the request is over.
+    pub(super) fn with<T>(&self, write: impl FnOnce(&mut Record) -> T) -> Option<T> {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.as_deref_mut().map(write)
+    }
+
+    fn finish(&self, outcome: Option<RequestOutcome>) {
+        let record = self
+            .record
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut record) = record else { return };
+        record.end(outcome);
+        if record.counted_in_flight {
+            record.edge.in_flight().decrement(1.0);
+        }
+        if record.sampled || record.interesting() {
+            self.sink.offer(record);
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.finish(None);
+    }
 }
 
 impl RequestScope {
     /// Reads the trace context, decides on sampling, starts the clock.
     #[must_use]
-    pub fn begin(_sink: &Sink, _direction: Direction, _request: &http::request::Parts) -> Self {
-        Self { trace_id: TraceId::INVALID }
+    pub fn begin(sink: &Sink, direction: Direction, request: &http::request::Parts) -> Self {
+        let incoming = propagation::incoming(&request.headers);
+        let ids = RandomIdGenerator::default();
+        let trace_id = incoming
+            .as_ref()
+            .map_or_else(|| ids.new_trace_id(), |it| it.trace_id);
+        let sampled = sink
+            .sampling()
+            .decide(incoming.as_ref().map(|it| it.sampled), trace_id);
+        let span = (trace_id, ids.new_span_id(), sampled);
+        let record = Record::new(direction, request, incoming, span, sink.unknown(direction));
+        Self(Arc::new(Shared {
+            sink: sink.clone(),
+            trace_id,
+            record: Mutex::new(Some(Box::new(record))),
+        }))
     }
 
     /// The trace the request belongs to, also when it is not sampled.
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
-        self.trace_id
+        self.0.trace_id
     }
 
-    /// Says whose traffic this is; before that it is destination `unknown`, route `none`.
-    pub fn set_edge(&self, _edge: &Arc<Edge>) {}
+    /// Says whose traffic this is; before that it is destination `unknown`, route
+    /// `none`. From then on the request is counted as in flight.
+    pub fn set_edge(&self, edge: &Arc<Edge>) {
+        self.0.with(|record| {
+            if record.counted_in_flight {
+                record.edge.in_flight().decrement(1.0);
+            }
+            edge.in_flight().increment(1.0);
+            record.counted_in_flight = true;
+            record.edge = Arc::clone(edge);
+        });
+    }
 
     /// Writes down what happened.
-    pub fn emit(&self, _event: RequestEvent) {}
+    pub fn emit(&self, event: RequestEvent) {
+        self.0.with(|record| {
+            if let RequestEvent::Fault(injected) = &event {
+                fault::count(&record.edge, injected);
+            }
+            record.note(event);
+        });
+    }
 
     /// Writes a delay fault down now, and its true length when the guard is dropped.
-    pub fn hold_fault(&self, _fault: FaultInjected) -> HeldFault {
-        HeldFault { _private: () }
+    pub fn hold_fault(&self, injected: FaultInjected) -> HeldFault {
+        hold(&self.0, None, injected)
     }
 
     /// Starts an attempt (inbound: the hop to the application).
     #[must_use]
     pub fn begin_attempt(&self, attempt: AttemptStart) -> AttemptScope {
-        AttemptScope { number: attempt.number }
+        let number = attempt.number;
+        let span = RandomIdGenerator::default().new_span_id();
+        let index = self.0.with(|record| record.begin_attempt(attempt, span));
+        AttemptScope(Arc::new(AttemptShared {
+            request: Arc::clone(&self.0),
+            index: index.unwrap_or(usize::MAX), // the request is over: nothing will be written
+            number,
+        }))
     }
 
     /// Ends the request; only the first call counts. Call it at the end of the body.
-    pub fn finish(&self, _outcome: RequestOutcome) {}
+    pub fn finish(&self, outcome: RequestOutcome) {
+        self.0.finish(Some(outcome));
+    }
 }
 
 /// One attempt; ends when told, or as cancelled with the last clone.
 #[derive(Clone, Debug)]
-pub struct AttemptScope {
+pub struct AttemptScope(Arc<AttemptShared>);
+
+#[derive(Debug)]
+struct AttemptShared {
+    request: Arc<Shared>,
+    index: usize,
     number: u32,
+}
+
+impl Drop for AttemptShared {
+    fn drop(&mut self) {
+        self.request
+            .with(|record| record.end_attempt(self.index, None));
+    }
 }
 
 impl AttemptScope {
     /// Writes the trace context of this attempt (inbound: of the request) into the
-    /// headers that go to the endpoint.
-    pub fn inject(&self, _headers: &mut HeaderMap) {}
+    /// headers that go to the endpoint, which are the caller's. A request that is
+    /// neither sampled nor eventful keeps the caller's context.
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        let index = self.0.index;
+        if let Some(context) = self
+            .0
+            .request
+            .with(|record| outgoing(record, index))
+            .flatten()
+        {
+            propagation::outgoing(&context, headers);
+        }
+        trim_baggage(headers);
+    }
 
     /// Writes down what happened.
-    pub fn emit(&self, _event: AttemptEvent) {}
+    pub fn emit(&self, event: AttemptEvent) {
+        self.0.request.with(|record| {
+            if let AttemptEvent::Fault(injected) = &event {
+                fault::count(&record.edge, injected);
+            }
+            record.note_attempt(self.0.index, event);
+        });
+    }
 
     /// Writes a delay fault down now, and its true length when the guard is dropped.
-    pub fn hold_fault(&self, _fault: FaultInjected) -> HeldFault {
-        HeldFault { _private: () }
+    pub fn hold_fault(&self, injected: FaultInjected) -> HeldFault {
+        hold(&self.0.request, Some(self.0.index), injected)
     }
 
     /// 1, 2, …
     #[must_use]
     pub fn number(&self) -> u32 {
-        self.number
+        self.0.number
     }
 
     /// Ends the attempt; only the first call counts. Call it for the attempt whose
     /// answer is passed on at the end of the body, for others when they failed.
-    pub fn finish(&self, _outcome: AttemptOutcome) {}
+    pub fn finish(&self, outcome: AttemptOutcome) {
+        self.0
+            .request
+            .with(|record| record.end_attempt(self.0.index, Some(outcome)));
+    }
 }
 
-/// A request that a fault holds now; dropping it ends the delay.
-#[derive(Debug)]
-#[must_use = "the fault ends when this is dropped"]
-pub struct HeldFault {
-    _private: (),
+/// Context for the endpoint; none: the caller's headers go on unchanged.
+fn outgoing(record: &Record, index: usize) -> Option<TraceContext> {
+    let kept = record.sampled || record.interesting();
+    if !kept && record.incoming.is_some() {
+        return None;
+    }
+    let span_id = match record.direction {
+        Direction::Outbound => record.attempts.get(index)?.span_id,
+        Direction::Inbound => record.span_id,
+    };
+    let incoming = record.incoming.as_ref();
+    Some(TraceContext {
+        trace_id: record.trace_id,
+        span_id,
+        sampled: kept,
+        other_flags: incoming.map_or(0, |incoming| incoming.other_flags),
+        tracestate: incoming.and_then(|incoming| incoming.tracestate.clone()),
+    })
+}
+
+fn hold(shared: &Arc<Shared>, attempt: Option<usize>, injected: FaultInjected) -> HeldFault {
+    let rule = Arc::clone(&injected.rule);
+    let note = shared.with(|record| {
+        fault::count(&record.edge, &injected);
+        let notes = match attempt {
+            None => &mut record.notes,
+            Some(index) => &mut record.attempts.get_mut(index)?.notes,
+        };
+        notes.push((Instant::now(), Note::Fault(injected)));
+        Some(notes.len() - 1)
+    });
+    HeldFault::new(Arc::clone(shared), attempt, note.flatten(), &rule)
 }

@@ -1,37 +1,132 @@
 //! Where finished requests go.
 
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{Direction, Edge, record::Record, spans};
+use crate::{export::Queue, sampling::Sampling};
+
+/// Most records that a sink without export keeps; then the oldest go.
+const KEPT: usize = 4096;
+
 /// Where finished requests go; clones share one queue.
 #[derive(Clone, Debug)]
-pub struct Sink {
-    _private: (),
+pub struct Sink(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    target: Target,
+    sampling: Sampling,
+    unknown: [Arc<Edge>; 2],
+}
+
+#[derive(Debug)]
+enum Target {
+    /// To the thread that exports.
+    Queue(Queue),
+    /// Kept here, for tests.
+    Kept(Mutex<VecDeque<FinishedRequest>>),
+    /// Nowhere: there is no collector.
+    Nowhere,
 }
 
 impl Sink {
-    /// A sink that keeps records, to be [taken](Self::take): for tests and for a
-    /// sidecar without export.
+    /// A sink that keeps records, to be [taken](Self::take): for tests. New traces
+    /// are all sampled.
     #[must_use]
     pub fn disconnected() -> Self {
-        Self { _private: () }
+        Self::disconnected_sampling(1.0)
+    }
+
+    /// The same with a share of new traces, 0 to 1.
+    #[must_use]
+    pub fn disconnected_sampling(ratio: f64) -> Self {
+        let kept = Target::Kept(Mutex::default());
+        Self::new(kept, Sampling::parent_based(ratio), "unknown")
+    }
+
+    pub(crate) fn connected(queue: Option<Queue>, sampling: Sampling, service: &str) -> Self {
+        Self::new(
+            queue.map_or(Target::Nowhere, Target::Queue),
+            sampling,
+            service,
+        )
+    }
+
+    fn new(target: Target, sampling: Sampling, service: &str) -> Self {
+        let inbound = Edge::unregistered(Direction::Inbound, "unknown", service, "none");
+        let outbound = Edge::unregistered(Direction::Outbound, service, "unknown", "none");
+        let unknown = [Arc::new(inbound), Arc::new(outbound)];
+        Self(Arc::new(Inner {
+            target,
+            sampling,
+            unknown,
+        }))
     }
 
     /// Records that would have been exported, oldest first; empty when connected.
     #[must_use]
     pub fn take(&self) -> Vec<FinishedRequest> {
-        Vec::new()
+        match &self.0.target {
+            Target::Kept(kept) => {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.drain(..).collect()
+            }
+            Target::Queue(_) | Target::Nowhere => Vec::new(),
+        }
+    }
+
+    pub(super) fn offer(&self, record: Box<Record>) {
+        match &self.0.target {
+            Target::Queue(queue) => queue.offer_request(FinishedRequest(record)),
+            Target::Kept(kept) => {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.len() == KEPT {
+                    kept.pop_front();
+                }
+                kept.push_back(FinishedRequest(record));
+            }
+            Target::Nowhere => {}
+        }
+    }
+
+    pub(super) fn sampling(&self) -> Sampling {
+        self.0.sampling
+    }
+
+    /// The edge of a request that has no route yet.
+    pub(super) fn unknown(&self, direction: Direction) -> Arc<Edge> {
+        let [inbound, outbound] = &self.0.unknown;
+        match direction {
+            Direction::Inbound => Arc::clone(inbound),
+            Direction::Outbound => Arc::clone(outbound),
+        }
     }
 }
 
 /// The record of a finished request.
 #[derive(Clone, Debug)]
-pub struct FinishedRequest {
-    _private: (),
-}
+pub struct FinishedRequest(Box<Record>);
 
 impl FinishedRequest {
-    /// The spans it becomes, as text without ids and times, children indented:
-    /// one line a span with kind, status and attributes, one a line event.
+    /// The spans it becomes: the request first, then its attempts.
+    #[must_use]
+    pub fn spans(&self) -> Vec<opentelemetry_sdk::trace::SpanData> {
+        spans::of(&self.0)
+    }
+
+    /// How many spans that are.
+    #[must_use]
+    pub fn span_count(&self) -> usize {
+        self.0.spans()
+    }
+
+    /// The same as text for snapshots, without ids, times and loads: one line a span
+    /// with kind, status and attributes, children and events indented.
     #[must_use]
     pub fn describe(&self) -> String {
-        String::new()
+        spans::describe(&self.spans())
     }
 }

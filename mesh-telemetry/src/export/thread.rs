@@ -1,0 +1,125 @@
+//! The thread that exports.
+
+use std::{sync::mpsc as blocking, thread, time::Duration};
+
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot, watch},
+    time::{sleep, timeout},
+};
+
+use super::{
+    Queue,
+    batch::{Batches, stopped},
+};
+use crate::TelemetryError;
+
+/// Longest that the end of a process waits for its last spans.
+const SHUTDOWN: Duration = Duration::from_secs(2);
+/// When the thread itself gives up, a little earlier.
+const LAST_SPANS: Duration = Duration::from_millis(1900);
+
+/// How spans leave.
+#[derive(Clone, Debug)]
+pub(crate) struct ExportSettings {
+    /// OTLP/gRPC endpoint.
+    pub(crate) endpoint: String,
+    /// What all spans of the process share.
+    pub(crate) resource: Resource,
+    /// Most items that wait.
+    pub(crate) queue: usize,
+    /// Most spans in one export (a request at a sidecar may add a few).
+    pub(crate) batch: usize,
+    /// Longest that a span waits for others.
+    pub(crate) delay: Duration,
+    /// Longest that one export takes, with its repetitions.
+    pub(crate) timeout: Duration,
+}
+
+/// The running thread, to be stopped at the end.
+#[derive(Debug)]
+pub(crate) struct Exporter {
+    queue: Queue,
+    stop: watch::Sender<bool>,
+    done: oneshot::Receiver<()>,
+}
+
+impl Exporter {
+    /// Starts the thread; returns when its exporter is made (it connects later).
+    pub(crate) fn start(settings: ExportSettings) -> Result<Self, TelemetryError> {
+        let (sender, items) = mpsc::channel(settings.queue.max(1));
+        let (stop, stop_told) = watch::channel(false);
+        let (done_told, done) = oneshot::channel();
+        let (made_told, made) = blocking::sync_channel(1);
+        let work = move || {
+            let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(made_told.send(Err(TelemetryError::Thread(error)))),
+            };
+            runtime.block_on(async {
+                match exporter(&settings) {
+                    Ok(exporter) => {
+                        drop(made_told.send(Ok(())));
+                        work(Batches::new(items, stop_told, exporter, &settings)).await;
+                    }
+                    Err(error) => drop(made_told.send(Err(error))),
+                }
+            });
+            runtime.shutdown_background();
+            let _nobody_waits = done_told.send(());
+        };
+        let thread = thread::Builder::new().name("mesh-telemetry".to_owned());
+        thread.spawn(work).map_err(TelemetryError::Thread)?;
+        let gone = |_| TelemetryError::Thread(std::io::Error::other("it ended at once"));
+        made.recv().map_err(gone)??;
+        Ok(Self {
+            queue: Queue::new(sender),
+            stop,
+            done,
+        })
+    }
+
+    /// The near end of the queue.
+    pub(crate) fn queue(&self) -> Queue {
+        self.queue.clone()
+    }
+
+    /// Sends what is left, for two seconds at most.
+    pub(crate) async fn shutdown(self) {
+        self.stop.send_replace(true);
+        if timeout(SHUTDOWN, self.done).await.is_err() {
+            tracing::warn!("the last spans could not be exported within {SHUTDOWN:?}");
+        }
+    }
+}
+
+/// Exports until the end, and then for a bounded time.
+async fn work(mut batches: Batches) {
+    let mut stop = batches.stop.clone();
+    let given_up = async {
+        stopped(&mut stop).await;
+        sleep(LAST_SPANS).await;
+    };
+    tokio::select! {
+        () = batches.run() => {}
+        () = given_up => tracing::warn!("the collector took too long: the last spans are lost"),
+    }
+}
+
+/// Made inside the runtime that will drive it, as tonic demands.
+fn exporter(settings: &ExportSettings) -> Result<SpanExporter, TelemetryError> {
+    let endpoint = settings.endpoint.clone();
+    let made = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(&endpoint)
+        .with_timeout(settings.timeout)
+        .build();
+    let mut exporter = made.map_err(|error| {
+        let cause = error.to_string();
+        TelemetryError::Exporter { endpoint, cause }
+    })?;
+    exporter.set_resource(&settings.resource);
+    Ok(exporter)
+}

@@ -1,0 +1,78 @@
+//! How requests and attempts begin and end.
+
+use std::sync::Arc;
+
+use super::Flags;
+
+/// Which side of the sidecar a request came in at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the mesh to the application.
+    Inbound,
+    /// From the application to the mesh.
+    Outbound,
+}
+
+impl Direction {
+    /// As it stands in labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
+/// How a request ended, as the caller saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestOutcome {
+    /// Final status; none: the caller went away before there was one.
+    pub status: Option<u16>,
+    /// `grpc-status`, for gRPC.
+    pub grpc_status: Option<u16>,
+    /// Why the answer is what it is; `DI` and `FI` of faults are added by themselves.
+    pub flags: Flags,
+    /// Bounded code of a refusal or failure made by this sidecar.
+    pub reason: Option<&'static str>,
+}
+
+/// What is known when an attempt starts.
+#[derive(Clone, Debug)]
+pub struct AttemptStart {
+    /// 1, 2, …
+    pub number: u32,
+    /// `host:port` of the endpoint.
+    pub endpoint: Arc<str>,
+    /// Load the balancer saw there (seconds times requests in flight).
+    pub load: f64,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttemptOutcome {
+    /// Status of the endpoint, or put in place by a fault; none: no answer.
+    pub status: Option<u16>,
+    /// `grpc-status`, for gRPC.
+    pub grpc_status: Option<u16>,
+    /// Why; `DI` and `FI` of faults are added by themselves.
+    pub flags: Flags,
+    /// Bounded code of a failure without an answer, as `connection_refused` or `timeout`.
+    pub error: Option<&'static str>,
+}
+
+/// The label of a method: the known ones, else `_OTHER`.
+pub(crate) fn method_label(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "CONNECT" => "CONNECT",
+        "TRACE" => "TRACE",
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,116 @@
+//! What happens to the sidecar itself: counted and logged where it happens.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{BreakerState, Direction, ProcessEvent};
+use crate::{
+    catalog,
+    register::{counter, gauge},
+};
+
+/// Counts and logs what happened to the sidecar.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm an event: a table reads best in one piece"
+)]
+pub fn emit(event: &ProcessEvent<'_>) {
+    match *event {
+        ProcessEvent::EndpointEjected {
+            cluster,
+            endpoint,
+            reason,
+        } => {
+            counter(&catalog::EJECTIONS, &[cluster, reason]).increment(1);
+            breaker(cluster, endpoint, BreakerState::Open);
+            tracing::info!(cluster, endpoint, reason, "endpoint ejected");
+        }
+        ProcessEvent::EndpointReadmitted { cluster, endpoint } => {
+            breaker(cluster, endpoint, BreakerState::Closed);
+            tracing::info!(cluster, endpoint, "endpoint readmitted");
+        }
+        ProcessEvent::Breaker {
+            cluster,
+            endpoint,
+            state,
+        } => breaker(cluster, endpoint, state),
+        ProcessEvent::EndpointRemoved { cluster, endpoint } => {
+            gauge(&catalog::BREAKER_STATE, &[cluster, endpoint]).set(f64::NAN);
+            tracing::info!(cluster, endpoint, "endpoint removed");
+        }
+        ProcessEvent::Endpoints {
+            cluster,
+            ready,
+            ejected,
+            draining,
+            unhealthy,
+        } => {
+            let states = [
+                ("ready", ready),
+                ("ejected", ejected),
+                ("draining", draining),
+                ("unhealthy", unhealthy),
+            ];
+            for (state, number) in states {
+                gauge(&catalog::ENDPOINTS, &[cluster, state]).set(number as f64);
+            }
+        }
+        ProcessEvent::ConfigApplied { revision } => {
+            gauge(&catalog::CONFIG_REVISION, &[]).set(revision as f64);
+            tracing::info!(revision, "policy in force");
+        }
+        ProcessEvent::ConfigRejected { revision, problems } => {
+            counter(&catalog::CONFIG_REJECTED, &[]).increment(1);
+            tracing::warn!(
+                revision,
+                problems,
+                "policy refused, the old one stays in force"
+            );
+        }
+        ProcessEvent::ControlConnected(connected) => {
+            gauge(&catalog::CONTROL_CONNECTED, &[]).set(f64::from(u8::from(connected)));
+            tracing::info!(connected, "stream to the console");
+        }
+        ProcessEvent::UpstreamConnect { cluster, result } => {
+            counter(&catalog::UPSTREAM_CONNECTS, &[cluster, result]).increment(1);
+        }
+        ProcessEvent::UpstreamOpened { cluster } => {
+            gauge(&catalog::UPSTREAM_CONNECTIONS, &[cluster]).increment(1.0);
+        }
+        ProcessEvent::UpstreamClosed { cluster } => {
+            gauge(&catalog::UPSTREAM_CONNECTIONS, &[cluster]).decrement(1.0);
+        }
+        ProcessEvent::TlsHandshake { direction, result } => {
+            counter(&catalog::TLS_HANDSHAKES, &[direction.as_str(), result]).increment(1);
+        }
+        ProcessEvent::CertificateExpiry(at) => certificate(Some(at)),
+    }
+}
+
+/// Lets the series that stand for the sidecar as a whole exist from the start.
+pub(crate) fn register() {
+    gauge(&catalog::CONFIG_REVISION, &[]).set(0.0);
+    gauge(&catalog::CONTROL_CONNECTED, &[]).set(0.0);
+    counter(&catalog::CONFIG_REJECTED, &[]).increment(0);
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        counter(&catalog::TLS_HANDSHAKES, &[direction.as_str(), "ok"]).increment(0);
+    }
+    certificate(None);
+}
+
+/// Both directions use one certificate.
+fn certificate(ends: Option<SystemTime>) {
+    let ends = ends.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let seconds = ends.map_or(f64::NAN, |ends| ends.as_secs_f64());
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        gauge(&catalog::CERTIFICATE_EXPIRY, &[direction.as_str()]).set(seconds);
+    }
+}
+
+fn breaker(cluster: &str, endpoint: &str, state: BreakerState) {
+    let value = match state {
+        BreakerState::Closed => 0.0,
+        BreakerState::HalfOpen => 1.0,
+        BreakerState::Open => 2.0,
+    };
+    gauge(&catalog::BREAKER_STATE, &[cluster, endpoint]).set(value);
+}

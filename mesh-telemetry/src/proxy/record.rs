@@ -1,0 +1,335 @@
+//! What is written down about a request: times, ids and codes, nothing formatted.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
+use tokio::time::Instant;
+
+use super::{
+    AttemptEvent, AttemptOutcome, AttemptStart, Direction, Edge, FaultInjected, Flags,
+    RequestEvent, RequestOutcome, outcome::method_label,
+};
+use crate::context::{SpanId, TraceContext, TraceId};
+
+/// One request with its attempts.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) direction: Direction,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) version: Version,
+    pub(super) host: Option<HeaderValue>,
+    pub(super) user_agent: Option<HeaderValue>,
+    /// What the caller sent: parent of this request.
+    pub(super) incoming: Option<TraceContext>,
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) sampled: bool,
+    pub(super) started: Instant,
+    pub(super) started_at: SystemTime,
+    pub(super) ended: Option<Instant>,
+    pub(super) edge: Arc<Edge>,
+    /// The edge's gauge of requests in flight holds it.
+    pub(super) counted_in_flight: bool,
+    pub(super) deadline_left: Option<Duration>,
+    pub(super) budget_left: Option<f64>,
+    pub(super) retry_refused: Option<&'static str>,
+    pub(super) notes: Vec<(Instant, Note)>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) outcome: RequestOutcome,
+    pub(super) cancelled: bool,
+    /// Limits and access rules refused it.
+    refused: bool,
+    /// A retry is decided and waits since then.
+    waiting: Option<(&'static str, Instant)>,
+    /// Condition of the last retry made.
+    retried: Option<&'static str>,
+    /// Time in retry pauses and in delays of position `request`.
+    paused: Duration,
+}
+
+/// One try at an endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) start: AttemptStart,
+    pub(super) span_id: SpanId,
+    pub(super) started: Instant,
+    pub(super) ended: Option<Instant>,
+    pub(super) probe: bool,
+    pub(super) notes: Vec<(Instant, Note)>,
+    pub(super) outcome: AttemptOutcome,
+    pub(super) cancelled: bool,
+}
+
+/// What becomes an event of a span.
+#[derive(Clone, Debug)]
+pub(super) enum Note {
+    Fault(FaultInjected),
+    Backoff {
+        condition: &'static str,
+        delay: Duration,
+        budget_left: f64,
+    },
+    Ejected {
+        reason: &'static str,
+        duration: Duration,
+    },
+}
+
+impl Record {
+    pub(super) fn new(
+        direction: Direction,
+        request: &Parts,
+        incoming: Option<TraceContext>,
+        (trace_id, span_id, sampled): (TraceId, SpanId, bool),
+        edge: Arc<Edge>,
+    ) -> Self {
+        Self {
+            direction,
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            version: request.version,
+            host: request.headers.get(header::HOST).cloned(),
+            user_agent: request.headers.get(header::USER_AGENT).cloned(),
+            incoming,
+            trace_id,
+            span_id,
+            sampled,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            ended: None,
+            edge,
+            counted_in_flight: false,
+            deadline_left: None,
+            budget_left: None,
+            retry_refused: None,
+            notes: Vec::new(),
+            attempts: Vec::new(),
+            outcome: RequestOutcome::default(),
+            cancelled: false,
+            refused: false,
+            waiting: None,
+            retried: None,
+            paused: Duration::ZERO,
+        }
+    }
+
+    /// Writes an event down and counts it.
+    pub(super) fn note(&mut self, event: RequestEvent) {
+        let now = Instant::now();
+        match event {
+            RequestEvent::DeadlineSet { left } => self.deadline_left = Some(left),
+            RequestEvent::RetryScheduled {
+                condition,
+                delay,
+                budget_left,
+            } => {
+                self.waiting = Some((condition, now));
+                self.set_budget(budget_left);
+                self.notes.push((
+                    now,
+                    Note::Backoff {
+                        condition,
+                        delay,
+                        budget_left,
+                    },
+                ));
+            }
+            RequestEvent::RetryRefused {
+                reason,
+                budget_left,
+            } => {
+                self.retry_refused = Some(reason);
+                self.set_budget(budget_left);
+                self.edge.refused(reason).increment(1);
+            }
+            RequestEvent::Shed { reason } => {
+                self.refused = true;
+                self.edge.shed(reason).increment(1);
+            }
+            RequestEvent::Denied => {
+                self.refused = true;
+                self.edge.denied().increment(1);
+            }
+            RequestEvent::Fault(fault) => {
+                self.paused += fault.actual.unwrap_or_default();
+                self.notes.push((now, Note::Fault(fault)));
+            }
+        }
+    }
+
+    /// The same for an attempt.
+    pub(super) fn note_attempt(&mut self, index: usize, event: AttemptEvent) {
+        let Some(attempt) = self.attempts.get_mut(index) else {
+            return;
+        };
+        let now = Instant::now();
+        match event {
+            AttemptEvent::Fault(fault) => attempt.notes.push((now, Note::Fault(fault))),
+            AttemptEvent::Ejected { reason, duration } => {
+                attempt
+                    .notes
+                    .push((now, Note::Ejected { reason, duration }));
+            }
+            AttemptEvent::HalfOpenProbe => attempt.probe = true,
+        }
+    }
+
+    /// Writes the true length of a delay into the note that was made when it began.
+    pub(super) fn end_fault(&mut self, attempt: Option<usize>, note: usize, actual: Duration) {
+        let notes = match attempt {
+            None => {
+                self.paused += actual;
+                &mut self.notes
+            }
+            Some(index) => &mut self.attempts[index].notes,
+        };
+        if let Some((_, Note::Fault(fault))) = notes.get_mut(note) {
+            fault.actual = Some(actual);
+        }
+    }
+
+    /// Starts an attempt, and says where it is.
+    pub(super) fn begin_attempt(&mut self, start: AttemptStart, span_id: SpanId) -> usize {
+        let now = Instant::now();
+        if let Some((condition, since)) = self.waiting.take() {
+            self.paused += now - since;
+            self.retried = Some(condition);
+            self.edge.retries(condition).increment(1);
+        }
+        self.attempts.push(Attempt {
+            start,
+            span_id,
+            started: now,
+            ended: None,
+            probe: false,
+            notes: Vec::new(),
+            outcome: AttemptOutcome::default(),
+            cancelled: false,
+        });
+        self.attempts.len() - 1
+    }
+
+    /// Ends an attempt; none: it was dropped. Only the first end counts.
+    pub(super) fn end_attempt(&mut self, index: usize, outcome: Option<AttemptOutcome>) {
+        let Some(attempt) = self.attempts.get_mut(index) else {
+            return;
+        };
+        if attempt.ended.is_some() {
+            return;
+        }
+        attempt.end(outcome);
+        if self.direction == Direction::Outbound {
+            self.edge.count_attempt(&attempt.outcome, attempt.seconds());
+        }
+    }
+
+    /// Ends the request and all that is still open, and counts it; none: it was dropped.
+    pub(super) fn end(&mut self, outcome: Option<RequestOutcome>) {
+        for index in 0..self.attempts.len() {
+            self.end_attempt(index, None);
+        }
+        let now = Instant::now();
+        if let Some((_, since)) = self.waiting.take() {
+            self.paused += now - since;
+        }
+        self.ended = Some(now);
+        self.cancelled = outcome.is_none();
+        self.outcome = outcome.unwrap_or_else(|| RequestOutcome {
+            flags: Flags::DOWNSTREAM_CLOSED,
+            ..RequestOutcome::default()
+        });
+        self.outcome.flags |= self.fault_flags();
+        self.count();
+    }
+
+    fn count(&self) {
+        let total = self.ended.unwrap_or(self.started) - self.started;
+        let upstream: Duration = self.attempts.iter().map(Attempt::duration).sum();
+        let overhead = total.saturating_sub(upstream).saturating_sub(self.paused);
+        let overhead = (!self.attempts.is_empty()).then(|| overhead.as_secs_f64());
+        let method = method_label(&self.method);
+        self.edge
+            .count_request(method, &self.outcome, total.as_secs_f64(), overhead);
+        if let Some(condition) = self.retried.filter(|_| !self.failed() && !self.cancelled) {
+            self.edge.saved(condition).increment(1);
+        }
+    }
+
+    /// Flags of faults that the caller can see: those of the request, and of the
+    /// attempt whose answer it got.
+    fn fault_flags(&self) -> Flags {
+        let last = self
+            .attempts
+            .last()
+            .map_or(Flags::NONE, |attempt| fault_flags(&attempt.notes));
+        last | fault_flags(&self.notes)
+    }
+
+    /// The caller got no answer of the application, or a server error.
+    pub(super) fn failed(&self) -> bool {
+        self.outcome.status.is_some_and(|status| status >= 500)
+            || self.outcome.reason.is_some()
+            || (self.outcome.status.is_none() && !self.cancelled)
+    }
+
+    /// Kept although nobody sampled it: it met a fault, a retry, a refusal or a failure.
+    pub(super) fn interesting(&self) -> bool {
+        let eventful = self.refused || self.retry_refused.is_some() || !self.notes.is_empty();
+        let failed = self.ended.is_some() && self.failed();
+        let attempts = self.attempts.len() > 1 || self.attempts.iter().any(Attempt::interesting);
+        eventful || failed || attempts
+    }
+
+    /// How many spans it becomes.
+    pub(super) fn spans(&self) -> usize {
+        match self.direction {
+            Direction::Outbound => 1 + self.attempts.len(),
+            Direction::Inbound => 1, // the hop to the application has no span of its own
+        }
+    }
+
+    fn set_budget(&mut self, left: f64) {
+        self.budget_left = Some(left);
+        self.edge.budget().set(left);
+    }
+}
+
+impl Attempt {
+    fn end(&mut self, outcome: Option<AttemptOutcome>) {
+        self.ended = Some(Instant::now());
+        self.cancelled = outcome.is_none();
+        self.outcome = outcome.unwrap_or_else(|| AttemptOutcome {
+            flags: Flags::DOWNSTREAM_CLOSED,
+            ..AttemptOutcome::default()
+        });
+        self.outcome.flags |= fault_flags(&self.notes);
+    }
+
+    pub(super) fn duration(&self) -> Duration {
+        self.ended
+            .map_or(Duration::ZERO, |ended| ended - self.started)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.duration().as_secs_f64()
+    }
+
+    fn interesting(&self) -> bool {
+        let failed = self.outcome.status.is_some_and(|status| status >= 500);
+        !self.notes.is_empty() || self.outcome.error.is_some() || failed
+    }
+}
+
+fn fault_flags(notes: &[(Instant, Note)]) -> Flags {
+    notes
+        .iter()
+        .fold(Flags::NONE, |flags, (_, note)| match note {
+            Note::Fault(fault) if fault.fault == "abort" => flags | Flags::FAULT_ABORT,
+            Note::Fault(fault) if fault.fault == "delay" => flags | Flags::DELAY_INJECTED,
+            _ => flags,
+        })
+}

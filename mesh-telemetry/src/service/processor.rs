@@ -1,0 +1,63 @@
+//! The end of the SDK's pipeline: spans go to the queue that sidecars use too.
+//!
+//! The SDK's own batch processor would do, but it tells nobody how many spans it
+//! dropped, and blocks the runtime it was made in while the process ends.
+
+use std::{sync::OnceLock, time::Duration};
+
+use opentelemetry::{Context, trace::TracerProvider as _};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    trace::{SdkTracer, SdkTracerProvider, Span, SpanData, SpanProcessor},
+};
+
+use crate::{export::Queue, sampling::Sampling};
+
+/// Scope of database spans, which are made without `tracing`.
+static DATABASE: OnceLock<SdkTracer> = OnceLock::new();
+
+/// The tracer of database spans, once a service is installed.
+pub(super) fn database() -> Option<&'static SdkTracer> {
+    DATABASE.get()
+}
+
+/// The SDK with this queue at its end; without one, contexts still pass on.
+pub(crate) fn provider(
+    sampling: Sampling,
+    resource: Resource,
+    queue: Option<Queue>,
+) -> SdkTracerProvider {
+    let builder = SdkTracerProvider::builder()
+        .with_sampler(sampling.to_sdk())
+        .with_resource(resource);
+    let builder = match queue {
+        Some(queue) => builder.with_span_processor(ToQueue(queue)),
+        None => builder,
+    };
+    let provider = builder.build();
+    DATABASE.get_or_init(|| provider.tracer("sqlx"));
+    provider
+}
+
+/// Hands finished spans over; never waits.
+#[derive(Debug)]
+struct ToQueue(Queue);
+
+impl SpanProcessor for ToQueue {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            self.0.offer_span(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(()) // the queue's thread sends within half a second anyway
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(()) // `Telemetry::shutdown` ends the queue
+    }
+}

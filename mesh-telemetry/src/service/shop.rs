@@ -1,0 +1,48 @@
+//! What the shop counts of itself.
+
+use crate::{
+    catalog,
+    register::{counter, gauge},
+};
+
+/// Something that happened in the shop.
+#[derive(Clone, Copy, Debug)]
+pub enum ShopEvent<'a> {
+    /// An order reached its final status.
+    OrderFinished {
+        /// `created`, `rejected`, `failed`, … (bounded).
+        status: &'static str,
+    },
+    /// A payment was decided.
+    PaymentFinished {
+        /// `charged`, `replayed`, `declined`, … (bounded).
+        result: &'static str,
+    },
+    /// Messages that wait in the outbox.
+    OutboxPending(u64),
+    /// Units that can be reserved.
+    Stock {
+        /// Product id (the catalog of products is bounded).
+        product: &'a str,
+        /// Units.
+        units: i64,
+    },
+}
+
+/// Counts what happened in the shop.
+pub fn emit(event: ShopEvent<'_>) {
+    match event {
+        ShopEvent::OrderFinished { status } => {
+            counter(&catalog::SHOP_ORDERS, &[status]).increment(1);
+        }
+        ShopEvent::PaymentFinished { result } => {
+            counter(&catalog::SHOP_PAYMENTS, &[result]).increment(1);
+        }
+        ShopEvent::OutboxPending(messages) => {
+            gauge(&catalog::SHOP_OUTBOX, &[]).set(messages as f64);
+        }
+        ShopEvent::Stock { product, units } => {
+            gauge(&catalog::SHOP_STOCK, &[product]).set(units as f64);
+        }
+    }
+}
