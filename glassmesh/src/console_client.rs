@@ -18,7 +18,7 @@ use crate::{failure::Failure, http_client, up::data_dir};
 /// Where to find the console.
 #[derive(Args, Debug)]
 pub(crate) struct ConsoleAt {
-    /// Base URL of the console; default: the mesh running in ./.glassmesh, else http://127.0.0.1:4090
+    /// Base URL of the console; default: the mesh running in ./.glassmesh, else `http://127.0.0.1:4090`
     #[arg(long, env = "GLASSMESH_CONSOLE", value_name = "URL")]
     console: Option<Uri>,
     /// Print JSON, for scripts
@@ -58,10 +58,6 @@ pub(crate) struct ConsoleClient {
 impl ConsoleClient {
     pub(crate) fn new(base: Uri) -> Self {
         Self { base }
-    }
-
-    pub(crate) fn base(&self) -> &Uri {
-        &self.base
     }
 
     /// Rules and how many sidecars hold them.

@@ -150,7 +150,7 @@ fn live(live: &Live) -> String {
 
 fn show(report: &Report) {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header([
         "", "requests", "success", "p50 ms", "p90 ms", "p99 ms", "max ms",
     ]);

@@ -57,10 +57,10 @@ pub(crate) struct UpArgs {
     /// First port of services and sidecars, ten for each instance; 0: any free ones
     #[arg(long, value_name = "PORT")]
     pub(crate) internal_port: Option<u16>,
-    /// Show more of what the processes log (RUST_LOG=info)
+    /// Show more of what the processes log (as with `RUST_LOG=info`)
     #[arg(long, short)]
     pub(crate) verbose: bool,
-    /// When all is ready, print one JSON object instead of the table
+    /// When all is ready, print one line of JSON instead of the table
     #[arg(long)]
     pub(crate) json: bool,
 }

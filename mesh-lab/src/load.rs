@@ -23,6 +23,9 @@ use client::Client;
 use schedule::Schedule;
 use shop::{Draw, Shop};
 
+/// Time for answers on their way once a run is told to stop.
+const DRAIN: Duration = Duration::from_secs(2);
+
 /// What to send, where to, and how fast.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
@@ -86,9 +89,18 @@ pub async fn run(options: LoadOptions, stats: Arc<Stats>, shutdown: Cancellation
         mesh_telemetry::task::spawn("load-request", tracker.track_future(exchange));
     }
     tracker.close();
-    // Each request ends by its own timeout: this wait is bounded.
-    tracker.wait().await;
+    tokio::select! {
+        // Each request ends by its own timeout: this wait is bounded.
+        () = tracker.wait() => {}
+        () = late(&shutdown) => {}
+    }
     stats.report(&options)
+}
+
+/// Resolves when answers are no longer worth waiting for.
+async fn late(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(DRAIN).await;
 }
 
 /// A seed for runs that need not be repeated.

@@ -29,7 +29,7 @@ pub(super) fn list(state: &ChaosState) {
         return;
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(["id", "where", "fault", "state", "injected", "shows"]);
     for rule in &state.rules {
         table.add_row([

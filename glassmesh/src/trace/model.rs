@@ -185,7 +185,7 @@ fn in_order(spans: Vec<RawSpan>, processes: &BTreeMap<String, RawProcess>) -> Ve
     let mut ordered = Vec::new();
     let mut next = Some(None);
     while let Some(parent) = next {
-        visit(parent, &mut children, processes, &mut ordered);
+        visit(parent.as_ref(), &mut children, processes, &mut ordered);
         // What is left hangs in a circle.
         next = children.keys().next().cloned();
     }
@@ -194,7 +194,7 @@ fn in_order(spans: Vec<RawSpan>, processes: &BTreeMap<String, RawProcess>) -> Ve
 
 /// Walks without recursion: a trace may be deeper than the stack.
 fn visit(
-    root: Option<String>,
+    root: Option<&String>,
     children: &mut BTreeMap<Option<String>, Vec<RawSpan>>,
     processes: &BTreeMap<String, RawProcess>,
     ordered: &mut Vec<Span>,
@@ -207,7 +207,11 @@ fn visit(
             stack.push((span, more));
         }
     };
-    push(&mut stack, children.remove(&root).unwrap_or_default(), &[]);
+    push(
+        &mut stack,
+        children.remove(&root.cloned()).unwrap_or_default(),
+        &[],
+    );
     while let Some((span, more)) = stack.pop() {
         let below = children.remove(&Some(span.id.clone())).unwrap_or_default();
         push(&mut stack, below, &more);

@@ -76,17 +76,10 @@ impl Lines {
 /// Moves bytes up to the end of the line; says how many, and whether it ended.
 fn take_line(bytes: &[u8], line: &mut Vec<u8>) -> (usize, bool) {
     let room = LONGEST - line.len();
-    match bytes.iter().take(room).position(|byte| *byte == b'\n') {
-        Some(end) => {
-            line.extend_from_slice(&bytes[..end]);
-            (end + 1, true)
-        }
-        None => {
-            let end = bytes.len().min(room);
-            line.extend_from_slice(&bytes[..end]);
-            (end, false)
-        }
-    }
+    let end = bytes.iter().take(room).position(|byte| *byte == b'\n');
+    let length = end.unwrap_or(bytes.len().min(room));
+    line.extend_from_slice(&bytes[..length]);
+    (length + usize::from(end.is_some()), end.is_some())
 }
 
 #[cfg(test)]
@@ -95,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_cut_and_the_last_ones_kept() {
-        let screen = Screen::start(8).unwrap();
+        let screen = Screen::unseen();
         let logs = Logs::start(std::env::temp_dir().join("glassmesh-no-such"), |_| ()).unwrap();
         let lines = Lines::new("users-1".into(), screen, logs);
         let long = "x".repeat(LONGEST + 10);

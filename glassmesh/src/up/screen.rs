@@ -70,6 +70,15 @@ impl Screen {
         Ok(Self { show, dropped })
     }
 
+    /// A screen that nobody looks at.
+    #[cfg(test)]
+    pub(super) fn unseen() -> Self {
+        Self {
+            show: sync_channel(0).0,
+            dropped: Arc::default(),
+        }
+    }
+
     /// A line of the supervisor's own.
     pub(super) fn line(&self, text: impl Into<String>) {
         self.send(Show::Line(text.into()));

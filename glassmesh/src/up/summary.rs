@@ -58,8 +58,9 @@ impl Summary {
 
     pub(super) fn show(&self, json: bool) {
         if json {
-            // A struct of strings and numbers cannot fail to become JSON.
-            let _ = out::json(self);
+            // One line, so that a reader knows when it is complete. A struct of
+            // strings and numbers cannot fail to become JSON.
+            out::line(serde_json::to_string(self).unwrap_or_default());
             return;
         }
         out::line(format_args!(
@@ -80,7 +81,7 @@ impl Summary {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING);
         let mut row = |what: &str, at: String| {
             table.add_row([
                 Cell::new(what).add_attribute(Attribute::Bold),

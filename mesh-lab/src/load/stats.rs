@@ -108,7 +108,7 @@ impl Stats {
             None => tally.ok += 1,
             Some(error) => inner.count_error(error),
         }
-        say(inner.notice(answer), answer);
+        say(inner.notice(answer).as_ref(), answer);
     }
 
     pub(super) fn report(&self, options: &LoadOptions) -> Report {
@@ -162,7 +162,7 @@ fn error(answer: &Result<Answer, Failure>) -> Option<String> {
     })
 }
 
-fn say(change: Option<Change>, answer: &Result<Answer, Failure>) {
+fn say(change: Option<&Change>, answer: &Result<Answer, Failure>) {
     let why = answer.as_ref().err().map_or("", |failure| failure.code());
     match change {
         Some(Change::Down) => tracing::warn!("the shop does not answer ({why}); trying on"),

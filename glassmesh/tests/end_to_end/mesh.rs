@@ -1,0 +1,316 @@
+//! A running mesh, and what tests ask of it.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use mesh_console::mesh_file::{Instances, MeshFile};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::http_client::{self, Call};
+
+/// Generous: the machine may be busy and the build unoptimised.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Every port is any free one.
+const FREE_PORTS: [&str; 10] = [
+    "--console-port",
+    "0",
+    "--shop-port",
+    "0",
+    "--otlp-grpc-port",
+    "0",
+    "--otlp-http-port",
+    "0",
+    "--internal-port",
+    "0",
+];
+
+/// The binary under test.
+pub(crate) fn glassmesh() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glassmesh"));
+    // What stands in the environment of whoever runs the tests must not matter.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GLASSMESH_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A directory of its own for one mesh.
+pub(crate) fn place() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("glassmesh-test-{}-{number}", std::process::id());
+    let place = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&place).unwrap();
+    place
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(
+            Instant::now() < limit,
+            "waited {PATIENCE:?} in vain for: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A mesh without load, on free ports, in a directory of its own.
+pub(crate) struct Mesh {
+    supervisor: Child,
+    place: PathBuf,
+    facts: Value,
+    file: MeshFile,
+}
+
+impl Mesh {
+    /// Starts it; every process is ready when this returns.
+    pub(crate) async fn start() -> Self {
+        let place = place();
+        let said = File::create(place.join("said")).unwrap();
+        let mut supervisor = glassmesh()
+            .args(["up", "--json", "--rps", "0", "--data-dir"])
+            .arg(place.join("data"))
+            .args(FREE_PORTS)
+            .stdout(Stdio::piped())
+            .stderr(said)
+            .spawn()
+            .unwrap();
+        let stdout = supervisor.stdout.take().unwrap();
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+        });
+        let line = tokio::time::timeout(PATIENCE, line).await;
+        let line = line.expect("ready in time").unwrap().unwrap();
+        let Ok(facts) = serde_json::from_str(&line) else {
+            let said = std::fs::read_to_string(place.join("said")).unwrap();
+            panic!("the mesh does not start:\n{said}");
+        };
+        let file = std::fs::read_to_string(place.join("data/run/mesh.yaml")).unwrap();
+        Self {
+            supervisor,
+            file: MeshFile::parse(&file).unwrap(),
+            place,
+            facts,
+        }
+    }
+
+    /// An order that can be placed: a new user, the first product.
+    pub(crate) async fn order(&self) -> Value {
+        let user = json!({ "name": "Ada" });
+        let user = self.shop(Method::POST, "/users", &user).await.unwrap();
+        let products = self.shop(Method::GET, "/products", &Value::Null).await;
+        let product = products.unwrap()[0]["product_id"].clone();
+        let item = json!({ "product_id": product, "quantity": 1 });
+        json!({ "user_id": user["user_id"], "items": [item] })
+    }
+
+    pub(crate) async fn place(&self, order: &Value) -> anyhow::Result<Value> {
+        self.shop(Method::POST, "/orders", order).await
+    }
+
+    /// Places orders until one was hit by the rule, was retried, and reached
+    /// notifications; gives back the id of its trace.
+    pub(crate) async fn retried_order(&self, order: &Value, rule: &str) -> String {
+        eventually("the trace of a retried order", async || {
+            // Three tries may all be hit: such an order fails, as it should.
+            let _ = self.place(order).await;
+            let traces = self
+                .console("/api/mesh/traces?filter=retried&limit=50")
+                .await;
+            let traces = traces.ok()?;
+            let complete = traces.as_array()?.iter().find(|trace| {
+                let has = |list: &str, wanted: &str| {
+                    let list = trace[list].as_array();
+                    list.is_some_and(|list| list.iter().any(|one| one == wanted))
+                };
+                has("faults", rule) && has("services", "notifications")
+            })?;
+            complete["trace_id"].as_str().map(str::to_owned)
+        })
+        .await
+    }
+
+    /// A command line that talks to this mesh's console.
+    pub(crate) fn cli(&self, words: &[&str]) -> Cli {
+        let mut command = glassmesh();
+        command.args(words);
+        command.env("GLASSMESH_CONSOLE", self.fact("console"));
+        Cli(command)
+    }
+
+    /// `GET` of the console's API.
+    pub(crate) async fn console(&self, path: &str) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.fact("console"));
+        Ok(serde_json::from_slice(&get(&url).await?)?)
+    }
+
+    /// Sum of a metric over its series, on the page of an instance's sidecar.
+    pub(crate) async fn sum(&self, instance: &str, series: &str) -> f64 {
+        let all = self.file.services.values();
+        let listed = all.filter_map(|service| match &service.instances {
+            Instances::Listed(listed) => Some(listed),
+            Instances::Count(_) => None,
+        });
+        let mut local = listed.flatten().filter(|one| one.name == instance);
+        let metrics = local.next().unwrap().local.as_ref().unwrap().metrics;
+        let page = get(&format!("http://{metrics}/metrics")).await.unwrap();
+        let page = String::from_utf8(page).unwrap();
+        let values = page.lines().filter(|line| line.starts_with(series));
+        let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        values.map(value).sum()
+    }
+
+    /// Kills a process by its name, as it was started first.
+    pub(crate) fn kill(&self, name: &str) {
+        let processes = self.facts["processes"].as_array().unwrap();
+        let process = processes.iter().find(|one| one["name"] == name).unwrap();
+        signal(process["pid"].as_i64().unwrap(), Signal::KILL);
+    }
+
+    pub(crate) fn kill_supervisor(&mut self) {
+        self.supervisor.kill().unwrap();
+        self.supervisor.wait().unwrap();
+    }
+
+    /// Until the supervisor has written this.
+    pub(crate) async fn until_said(&self, wanted: &str) {
+        let said = self.place.join("said");
+        eventually(wanted, async || {
+            let said = std::fs::read_to_string(&said).unwrap();
+            said.contains(wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// As Ctrl-C does: everything ends, nothing is left, exit code 0.
+    pub(crate) async fn interrupt(&mut self) {
+        signal(i64::from(self.supervisor.id()), Signal::INT);
+        let limit = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.supervisor.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < limit, "the mesh does not end");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(status.code(), Some(0), "exit code of a clean stop");
+        assert_eq!(self.processes(), [""; 0], "processes are left");
+        assert!(!self.place.join("data/run/mesh.yaml").exists());
+        self.assert_ports_are_free();
+    }
+
+    /// Command lines of this mesh's children that still run.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let all = Command::new("ps")
+            .args(["-axo", "pid=,stat=,args="])
+            .output();
+        let all = String::from_utf8_lossy(&all.unwrap().stdout).into_owned();
+        let (place, console) = (self.place.display().to_string(), self.fact("console"));
+        let ours = |line: &&str| line.contains(&place) || line.contains(console);
+        all.lines().filter(ours).map(str::to_owned).collect()
+    }
+
+    pub(crate) fn assert_ports_are_free(&self) {
+        for listener in self.file.listeners() {
+            let bound = TcpListener::bind(listener.addr);
+            assert!(bound.is_ok(), "{} is not free: {bound:?}", listener.purpose);
+        }
+    }
+
+    async fn shop(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let url: Uri = format!("{}{path}", self.fact("shop")).parse()?;
+        let mut headers = HeaderMap::new();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(http::header::CONTENT_TYPE, json);
+        let body = match body {
+            Value::Null => Vec::new(),
+            body => serde_json::to_vec(body)?,
+        };
+        let call = Call {
+            method,
+            url: &url,
+            headers,
+            body,
+            timeout: Duration::from_secs(10),
+        };
+        let (status, body) = http_client::send(call).await?;
+        let text = String::from_utf8_lossy(&body);
+        anyhow::ensure!(status.is_success(), "{path} answered {status}: {text}");
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    fn fact(&self, name: &str) -> &str {
+        self.facts[name].as_str().unwrap()
+    }
+}
+
+impl Drop for Mesh {
+    /// A failed test leaves no mesh behind, but the files that say why it failed.
+    fn drop(&mut self) {
+        let _ = self.supervisor.kill();
+        let _ = self.supervisor.wait();
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.place);
+        }
+    }
+}
+
+/// A call of the command line.
+pub(crate) struct Cli(Command);
+
+impl Cli {
+    pub(crate) fn args<const N: usize>(mut self, more: [&str; N]) -> Self {
+        self.0.args(more);
+        self
+    }
+
+    /// What it prints; it must succeed.
+    pub(crate) fn text(mut self) -> String {
+        let output = self.0.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{:?}: {said}", self.0);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) fn json(self) -> Value {
+        let text = self.args(["--json"]).text();
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+async fn get(url: &str) -> anyhow::Result<Vec<u8>> {
+    let url: Uri = url.parse()?;
+    let call = Call {
+        method: Method::GET,
+        url: &url,
+        headers: HeaderMap::new(),
+        body: Vec::new(),
+        timeout: Duration::from_secs(10),
+    };
+    let (status, body) = http_client::send(call).await?;
+    anyhow::ensure!(status.is_success(), "{url} answered {status}");
+    Ok(body.to_vec())
+}
+
+fn signal(pid: i64, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), signal).unwrap();
+}
