@@ -34,15 +34,15 @@ impl Sampling {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a share of 2^63, never negative"
+        reason = "a share of 2^63, never negative; the low half of the id"
     )]
     fn keeps(self, trace_id: TraceId) -> bool {
         if self.ratio >= 1.0 {
             return true;
         }
         let bound = (self.ratio.max(0.0) * (1_u64 << 63) as f64) as u64;
-        let [.., a, b, c, d, e, f, g, h] = trace_id.to_bytes();
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1 < bound
+        let low = u128::from_be_bytes(trace_id.to_bytes()) as u64;
+        low >> 1 < bound
     }
 
     /// The same for the SDK.

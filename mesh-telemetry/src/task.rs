@@ -5,7 +5,7 @@ use std::future::Future;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-/// Spawns `future` on the current runtime under `name` (bounded snake_case).
+/// Spawns `future` on the current runtime under `name` (bounded, in snake case).
 /// A panic is logged with the name and then reaches whoever joins the handle.
 #[expect(
     clippy::disallowed_methods,

@@ -9,10 +9,6 @@ use crate::{
 };
 
 /// Counts and logs what happened to the sidecar.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one arm an event: a table reads best in one piece"
-)]
 pub fn emit(event: &ProcessEvent<'_>) {
     match *event {
         ProcessEvent::EndpointEjected {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
+use metrics::Gauge;
 use tokio::time::Instant;
 
 use super::{
@@ -32,8 +33,8 @@ pub(super) struct Record {
     pub(super) started_at: SystemTime,
     pub(super) ended: Option<Instant>,
     pub(super) edge: Arc<Edge>,
-    /// The edge's gauge of requests in flight holds it.
-    pub(super) counted_in_flight: bool,
+    /// Gauge that counts it as in flight.
+    in_flight: Option<Gauge>,
     pub(super) deadline_left: Option<Duration>,
     pub(super) budget_left: Option<f64>,
     pub(super) retry_refused: Option<&'static str>,
@@ -102,7 +103,7 @@ impl Record {
             started_at: SystemTime::now(),
             ended: None,
             edge,
-            counted_in_flight: false,
+            in_flight: None,
             deadline_left: None,
             budget_left: None,
             retry_refused: None,
@@ -114,6 +115,20 @@ impl Record {
             waiting: None,
             retried: None,
             paused: Duration::ZERO,
+        }
+    }
+
+    /// Says whose traffic this is, and counts it as in flight there.
+    pub(super) fn set_edge(&mut self, edge: &Arc<Edge>) {
+        self.leave();
+        edge.in_flight().increment(1.0);
+        self.in_flight = Some(edge.in_flight().clone());
+        self.edge = Arc::clone(edge);
+    }
+
+    fn leave(&mut self) {
+        if let Some(gauge) = self.in_flight.take() {
+            gauge.decrement(1.0);
         }
     }
 
@@ -243,6 +258,7 @@ impl Record {
             ..RequestOutcome::default()
         });
         self.outcome.flags |= self.fault_flags();
+        self.leave();
         self.count();
     }
 
@@ -250,7 +266,7 @@ impl Record {
         let total = self.ended.unwrap_or(self.started) - self.started;
         let upstream: Duration = self.attempts.iter().map(Attempt::duration).sum();
         let overhead = total.saturating_sub(upstream).saturating_sub(self.paused);
-        let overhead = (!self.attempts.is_empty()).then(|| overhead.as_secs_f64());
+        let overhead = (!self.attempts.is_empty()).then_some(overhead.as_secs_f64());
         let method = method_label(&self.method);
         self.edge
             .count_request(method, &self.outcome, total.as_secs_f64(), overhead);

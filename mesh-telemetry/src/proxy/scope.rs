@@ -47,9 +47,6 @@ impl Shared {
             .take();
         let Some(mut record) = record else { return };
         record.end(outcome);
-        if record.counted_in_flight {
-            record.edge.in_flight().decrement(1.0);
-        }
         if record.sampled || record.interesting() {
             self.sink.offer(record);
         }
@@ -92,14 +89,7 @@ impl RequestScope {
     /// Says whose traffic this is; before that it is destination `unknown`, route
     /// `none`. From then on the request is counted as in flight.
     pub fn set_edge(&self, edge: &Arc<Edge>) {
-        self.0.with(|record| {
-            if record.counted_in_flight {
-                record.edge.in_flight().decrement(1.0);
-            }
-            edge.in_flight().increment(1.0);
-            record.counted_in_flight = true;
-            record.edge = Arc::clone(edge);
-        });
+        self.0.with(|record| record.set_edge(edge));
     }
 
     /// Writes down what happened.

@@ -117,7 +117,6 @@ impl Drop for Watch<'_> {
     }
 }
 
-#[expect(clippy::disallowed_macros, reason = "span names live here")]
 fn span(method: &'static str, peer: &str, uri: &Uri) -> Span {
     let name = if method == "_OTHER" { "HTTP" } else { method };
     let url = match uri.authority() {

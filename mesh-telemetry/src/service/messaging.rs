@@ -39,7 +39,6 @@ pub async fn process<T>(
     creation.scope(future).instrument(span).await
 }
 
-#[expect(clippy::disallowed_macros, reason = "span names live here")]
 fn span(
     operation: &'static str,
     operation_type: &'static str,

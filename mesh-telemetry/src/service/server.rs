@@ -158,7 +158,6 @@ impl Drop for Watch {
     }
 }
 
-#[expect(clippy::disallowed_macros, reason = "span names live here")]
 fn span(request: &Request<Body>, method: &'static str, route: &str) -> Span {
     let name = match (method, route) {
         ("_OTHER", _) => "HTTP".to_owned(), // as the semantic conventions say

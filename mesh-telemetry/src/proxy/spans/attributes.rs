@@ -123,7 +123,7 @@ fn request_error(record: &Record) -> Option<Value> {
         return None;
     }
     match (outcome.reason, outcome.status) {
-        (Some(reason), Some(500..)) | (Some(reason), None) => Some(reason.into()),
+        (Some(reason), Some(500..) | None) => Some(reason.into()),
         (None, Some(status @ 500..)) => Some(status.to_string().into()),
         (None, None) => Some("_OTHER".into()),
         _ => None,
