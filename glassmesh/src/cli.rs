@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     chaos::{self, ChaosArgs},
-    console::{self, ConsoleArgs},
+    console,
     failure::Failure,
     health::{self, HealthArgs},
     load::{self, LoadArgs},
@@ -58,7 +58,7 @@ enum Command {
     Health(HealthArgs),
     /// Run the console alone: control plane, trace store, page
     #[command(after_help = console::EXAMPLES)]
-    Console(ConsoleArgs),
+    Console(Box<mesh_console::ConsoleArgs>),
     /// Run one service of the shop alone
     #[command(after_help = service::EXAMPLES)]
     Service(Box<ServiceRole>),
@@ -100,7 +100,7 @@ impl Cli {
             Command::Trace(args) => runtime::small(trace::run(args)),
             Command::Load(args) => runtime::small(load::run(args)),
             Command::Health(args) => runtime::small(health::run(args)),
-            Command::Console(args) => runtime::threaded(console::run(args)),
+            Command::Console(args) => runtime::threaded(console::run(*args)),
             Command::Service(role) => runtime::threaded(service::run(*role)),
             Command::Proxy(args) => proxy(*args),
         }
@@ -142,5 +142,23 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&Cli::command());
+    }
+
+    #[test]
+    fn the_manual_names_every_command_and_every_flag_of_its_own() {
+        const MANUAL: &str = include_str!("../../docs/cli.md");
+        // Documented beside their libraries.
+        let roles = ["console", "service", "proxy", "health"];
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(MANUAL.contains(&format!("glassmesh {name}")), "{name}");
+            let commands = command.get_subcommands().chain([command]);
+            for command in commands.filter(|_| !roles.contains(&name)) {
+                let flags = command.get_arguments().filter_map(|arg| arg.get_long());
+                for flag in flags {
+                    assert!(MANUAL.contains(&format!("--{flag}")), "{name} --{flag}");
+                }
+            }
+        }
     }
 }
