@@ -26,3 +26,6 @@ pub use process::emit;
 pub(crate) use process::register;
 pub use scope::{AttemptScope, RequestScope};
 pub use sink::{FinishedRequest, Sink};
+
+#[cfg(test)]
+mod tests;
