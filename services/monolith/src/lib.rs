@@ -16,21 +16,27 @@ pub async fn run(args: ServiceArgs, shutdown: CancellationToken) -> Result<()> {
     .await
 }
 
-/// Builds every service, each with its own database, those without peers first.
-/// The router is the gateway's.
+/// Builds every service, each with its own database. The router is the gateway's.
 pub async fn build(context: &Context) -> Result<Router> {
-    let users = users::build(context).await?;
-    let inventory = inventory::build(context).await?;
-    let payments = payments::build(context).await?;
-    let notifications = notifications::build(context).await?;
+    build_with(context, |_, router| router).await
+}
+
+/// The same, with each service's router passed through `wrap` before its peers
+/// get it: the place to put something in a service's way.
+pub async fn build_with(
+    context: &Context,
+    wrap: impl Fn(&'static str, Router) -> Router,
+) -> Result<Router> {
+    let peer = |name, router| Peer::in_process(name, wrap(name, router));
+    // Those without peers first.
     let peers = Peers::default()
-        .with(Peer::in_process(users::NAME, users))
-        .with(Peer::in_process(inventory::NAME, inventory))
-        .with(Peer::in_process(payments::NAME, payments))
-        .with(Peer::in_process(notifications::NAME, notifications));
+        .with(peer(users::NAME, users::build(context).await?))
+        .with(peer(inventory::NAME, inventory::build(context).await?))
+        .with(peer(payments::NAME, payments::build(context).await?))
+        .with(peer(notifications::NAME, notifications::build(context).await?));
     let products = products::build(&context.with_peers(peers.clone())).await?;
-    let peers = peers.with(Peer::in_process(products::NAME, products));
+    let peers = peers.with(peer(products::NAME, products));
     let orders = orders::build(&context.with_peers(peers.clone())).await?;
-    let peers = peers.with(Peer::in_process(orders::NAME, orders));
+    let peers = peers.with(peer(orders::NAME, orders));
     gateway::build(&context.with_peers(peers))
 }
