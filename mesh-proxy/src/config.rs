@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 pub use chaos::{Abort, Delay, Place, Position, Rule};
-pub use check::{Problem, check};
+pub use check::{Problem, check, check_sidecar};
 pub use policy::{
     Budget, Cluster, Deny, InboundPolicy, Mirror, Policy, RateLimit, RetryOn, RetryPolicy, Route,
     RouteMatch,
@@ -41,6 +41,10 @@ pub struct SidecarConfig {
     pub admin: SocketAddr,
     /// Listener of `/metrics` and `/health/*`, which can change nothing.
     pub metrics: SocketAddr,
+    /// Threads that handle requests, each with a runtime, listeners and
+    /// connections of its own; one is enough for most.
+    #[serde(default = "SidecarConfig::one_worker")]
+    pub workers: usize,
     /// Base URL of the console that sends snapshots; none: the file is all there is.
     #[serde(default)]
     pub control: Option<String>,
@@ -50,6 +54,17 @@ pub struct SidecarConfig {
     /// Policy to start with, in force until the console sends its first snapshot.
     #[serde(default)]
     pub policy: Policy,
+}
+
+impl SidecarConfig {
+    fn one_worker() -> usize {
+        1
+    }
+
+    /// Reads YAML; an error shows the place, and what was expected there.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    }
 }
 
 /// Listener for requests that come from the mesh to the application.

@@ -1,3 +1,82 @@
-//! The Glassmesh sidecar.
+//! The Glassmesh sidecar: stands beside one instance of a service, takes what the
+//! application sends (outbound) and what the mesh sends to it (inbound).
+//!
+//! A request's walk, outside-in, is the list in `stack.rs`:
+//!
+//! - outbound: telemetry → rescue → guard → route → deadline → limits → mirror →
+//!   chaos → retry → (per attempt) balance → telemetry → breaker → timeout →
+//!   chaos → forward;
+//! - inbound: edge → telemetry → rescue → guard → policy of the caller →
+//!   authorize → deadline → limits → chaos → forward to the application.
+//!
+//! [`config`] is what a human or the console writes; a checked policy is put in
+//! force as one immutable snapshot and replaced as a whole. [`run`] is a sidecar
+//! with everything around it; [`Sidecar`] is the part that handles requests.
 
+mod admin;
+mod body;
+mod call;
+pub mod cli;
+mod client;
+mod cluster;
 pub mod config;
+mod control;
+mod error;
+mod layers;
+mod names;
+mod paths;
+mod policy;
+mod random;
+mod server;
+mod shared;
+mod sidecar;
+mod stack;
+
+use mesh_telemetry::{Component, Identity, Options, Readiness, install_proxy};
+use tokio_util::sync::CancellationToken;
+
+pub use error::{ProxyError, RunError, Side};
+pub use sidecar::Sidecar;
+
+use config::SidecarConfig;
+
+/// Runs a sidecar until `shutdown` is cancelled (or the admin API drains it), then
+/// finishes what is in flight, within ten seconds, and returns.
+///
+/// Installs the process's telemetry: one sidecar a process.
+pub async fn run(config: SidecarConfig, shutdown: CancellationToken) -> Result<(), RunError> {
+    sidecar::refuse_problems(&config)?;
+    let (telemetry, sink) = install_proxy(Options {
+        identity: Identity {
+            service: config.service.clone(),
+            instance: config.instance.clone(),
+            component: Component::Sidecar,
+        },
+        otlp: config.telemetry.otlp.clone(),
+        sample_ratio: config.telemetry.sample_ratio,
+    })?;
+    let readiness = Readiness::default();
+    let metrics_page = telemetry.metrics_router(readiness.clone());
+    let ended = serve(config, sink, readiness, metrics_page, shutdown).await;
+    telemetry.shutdown().await;
+    ended
+}
+
+async fn serve(
+    config: SidecarConfig,
+    sink: mesh_telemetry::proxy::Sink,
+    readiness: Readiness,
+    metrics_page: axum::Router,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    // Before the rest: whoever waits for readiness can connect, and reads 503.
+    let metrics = server::bind("metrics", config.metrics, false)?;
+    admin::serve_page("metrics", metrics, metrics_page, CancellationToken::new());
+    let sidecar = Sidecar::start(config, sink, readiness)?;
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = sidecar.drain_begun() => {}
+    }
+    sidecar.drain().await;
+    Ok(())
+}

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{chaos::Rule, units};
 
 /// Everything a sidecar does with requests.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Upstream services by name.
@@ -22,7 +22,7 @@ pub struct Policy {
 }
 
 /// A service that can be called.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
     /// `host:port` of each instance's inbound listener.
@@ -74,7 +74,7 @@ impl Cluster {
 
 /// Retry budget: retries in the window may be at most `share` of the requests
 /// plus `floor` a second. Defaults of Linkerd and Finagle.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
     /// Share of requests, 0 to 1 (above 1 is allowed: a budget that stops nothing).
@@ -93,7 +93,7 @@ impl Default for Budget {
 }
 
 /// Which requests go to which cluster, and under which policy.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// Name in metrics, spans and messages; unique in the policy.
@@ -153,7 +153,7 @@ impl Route {
 }
 
 /// Conditions of a route; an absent one holds for every request.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteMatch {
     /// Host without port, as `payments`.
@@ -166,7 +166,7 @@ pub struct RouteMatch {
 
 /// When and how often to try again. Idempotent methods, and requests that
 /// carry an `Idempotency-Key`, only.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryPolicy {
     /// Tries in all, the first included.
@@ -216,7 +216,7 @@ pub enum RetryOn {
 }
 
 /// Token bucket.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// Requests a second in the long run.
@@ -227,7 +227,7 @@ pub struct RateLimit {
 }
 
 /// Copy of a share of the requests to another cluster.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mirror {
     /// Cluster of the copies.
@@ -237,7 +237,7 @@ pub struct Mirror {
 }
 
 /// What applies to requests for the application beside this sidecar.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InboundPolicy {
     /// Most requests in flight; none: no cap.
@@ -249,13 +249,16 @@ pub struct InboundPolicy {
     pub deadline: Option<Duration>,
     /// Requests that are refused with 403, by method and path.
     pub deny: Vec<Deny>,
+    /// Services whose calls are told apart in metrics and traces; whoever else
+    /// calls counts as `external`. The policy's clusters are known without this.
+    pub callers: Vec<String>,
     /// Entry of the mesh: what callers outside claim about themselves
     /// (`x-mesh-*` headers, `mesh.*` baggage) is removed.
     pub edge: bool,
 }
 
 /// A refusal by method and path.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deny {
     /// Methods; empty: all.

@@ -1,0 +1,199 @@
+//! Bodies: one type through the whole stack, and one wrapper that tells its
+//! owner when a body has ended.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+
+/// A streamed body with its trailers; back-pressure is the reader's polling.
+pub(crate) type Body = axum::body::Body;
+
+/// Why a body broke off.
+pub(crate) type BodyError = axum::Error;
+
+/// A request on its way through the stack.
+pub(crate) type Request = http::Request<Body>;
+
+/// A response on its way back.
+pub(crate) type Response = http::Response<Body>;
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All of it was read.
+    Complete,
+    /// Its sender broke off.
+    Failed,
+    /// Its reader went away.
+    Dropped,
+}
+
+/// Who wants to know.
+pub(crate) trait Watch: Send + Unpin + 'static {
+    /// Called with the trailers, if there are any, before the end.
+    fn trailers(&mut self, _: &http::HeaderMap) {}
+
+    /// Called once. Whatever lies inside the body has ended before.
+    fn ended(self, end: End);
+}
+
+/// Calls `watch` when the body has ended; at once when it is empty.
+pub(crate) fn watched<W: Watch>(body: Body, watch: W) -> Body {
+    if body.is_end_stream() {
+        watch.ended(End::Complete);
+        return body;
+    }
+    Body::new(Watched {
+        inner: Some(body),
+        watch: Some(watch),
+    })
+}
+
+/// The same for a response's body.
+pub(crate) fn watched_response<W: Watch>(response: Response, watch: W) -> Response {
+    response.map(|body| watched(body, watch))
+}
+
+struct Watched<W: Watch> {
+    inner: Option<Body>,
+    watch: Option<W>,
+}
+
+impl<W: Watch> Watched<W> {
+    fn end(&mut self, end: End) {
+        // The inner body first: attempts finish before their request does.
+        drop(self.inner.take());
+        if let Some(watch) = self.watch.take() {
+            watch.ended(end);
+        }
+    }
+
+    fn pass_trailers(&mut self, polled: &Option<Result<Frame<Bytes>, BodyError>>) {
+        let Some(Ok(frame)) = polled else { return };
+        if let (Some(trailers), Some(watch)) = (frame.trailers_ref(), &mut self.watch) {
+            watch.trailers(trailers);
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.inner
+            .as_ref()
+            .is_none_or(axum::body::HttpBody::is_end_stream)
+    }
+}
+
+impl<W: Watch> http_body::Body for Watched<W> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        let polled = ready!(Pin::new(inner).poll_frame(cx));
+        self.pass_trailers(&polled);
+        match &polled {
+            Some(Err(_)) => self.end(End::Failed),
+            None => self.end(End::Complete),
+            // Whoever knows the length does not ask again after the last byte.
+            Some(Ok(_)) if self.is_complete() => self.end(End::Complete),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_complete()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), axum::body::HttpBody::size_hint)
+    }
+}
+
+impl<W: Watch> Drop for Watched<W> {
+    fn drop(&mut self) {
+        let end = if self.is_complete() {
+            End::Complete
+        } else {
+            End::Dropped
+        };
+        self.end(end);
+    }
+}
+
+/// Keeps a value until the body has ended: a slot of a limit, a permit of a balancer.
+pub(crate) struct Keep<T>(pub(crate) T);
+
+impl<T: Send + Unpin + 'static> Watch for Keep<T> {
+    fn ended(self, _: End) {
+        drop(self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use bytes::Bytes;
+    use http_body::Frame;
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    use super::{Body, End, Watch, watched};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<(&'static str, End)>>>);
+
+    struct Entry(&'static str, Log);
+
+    impl Watch for Entry {
+        fn ended(self, end: End) {
+            self.1.0.lock().unwrap().push((self.0, end));
+        }
+    }
+
+    fn nested(log: &Log, frames: Vec<Result<&'static str, &'static str>>) -> Body {
+        let stream = futures_util::stream::iter(frames.into_iter().map(|frame| {
+            frame
+                .map(|text| Frame::data(Bytes::from_static(text.as_bytes())))
+                .map_err(std::io::Error::other)
+        }));
+        let inner = watched(
+            Body::new(StreamBody::new(stream)),
+            Entry("inner", log.clone()),
+        );
+        watched(inner, Entry("outer", log.clone()))
+    }
+
+    #[tokio::test]
+    async fn the_inner_body_ends_before_the_outer_one_however_it_ends() {
+        let log = Log::default();
+        nested(&log, vec![Ok("a")]).collect().await.unwrap();
+        nested(&log, vec![Ok("a"), Err("broken")])
+            .collect()
+            .await
+            .unwrap_err();
+        drop(nested(&log, vec![Ok("a")]));
+        let wanted = [End::Complete, End::Failed, End::Dropped]
+            .into_iter()
+            .flat_map(|end| [("inner", end), ("outer", end)]);
+        assert_eq!(*log.0.lock().unwrap(), wanted.collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_body_of_known_length_ends_with_its_last_byte() {
+        let log = Log::default();
+        let mut body = watched(Body::from("hello"), Entry("only", log.clone()));
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(*log.0.lock().unwrap(), [("only", End::Complete)]);
+    }
+}

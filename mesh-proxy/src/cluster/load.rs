@@ -1,0 +1,88 @@
+//! Load of an endpoint: peak-sensitive moving average of its latency times the
+//! attempts in flight there (Finagle's peak EWMA). One slow answer counts at
+//! once, good ones earn trust back slowly.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Time in which the weight of an observation falls to 1/e; Finagle's and Linkerd's figure.
+const DECAY: Duration = Duration::from_secs(10);
+
+/// Latency assumed before the first answer, seconds: Linkerd's default. High enough
+/// that a new endpoint is not flooded, low enough that it is tried.
+const ASSUMED: f64 = 0.03;
+
+/// The moving average.
+#[derive(Debug)]
+pub(crate) struct PeakEwma {
+    seconds: f64,
+    at: Instant,
+}
+
+impl PeakEwma {
+    /// Nothing is known yet.
+    #[must_use]
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            seconds: ASSUMED,
+            at: now,
+        }
+    }
+
+    /// Latency in seconds, as it has faded until now: an endpoint that was slow is
+    /// tried again some day even when nothing is heard of it.
+    #[must_use]
+    pub(crate) fn read(&self, now: Instant) -> f64 {
+        self.seconds * Self::weight(now.saturating_duration_since(self.at))
+    }
+
+    /// Takes an answer into account. A failure never lowers the average: failing
+    /// fast must not attract traffic.
+    pub(crate) fn observe(&mut self, latency: Duration, success: bool, now: Instant) {
+        let latency = latency.as_secs_f64();
+        let weight = Self::weight(now.saturating_duration_since(self.at));
+        self.seconds = if latency > self.seconds {
+            latency
+        } else if success {
+            self.seconds * weight + latency * (1.0 - weight)
+        } else {
+            self.seconds
+        };
+        self.at = now;
+    }
+
+    fn weight(passed: Duration) -> f64 {
+        (-passed.as_secs_f64() / DECAY.as_secs_f64()).exp()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::PeakEwma;
+
+    #[tokio::test]
+    async fn a_peak_counts_at_once_and_fades() {
+        let now = Instant::now();
+        let mut load = PeakEwma::new(now);
+        load.observe(Duration::from_secs(1), true, now);
+        assert!((load.read(now) - 1.0).abs() < 1e-9);
+        let later = now + Duration::from_secs(10);
+        assert!((load.read(later) - (-1.0_f64).exp()).abs() < 1e-9);
+        load.observe(Duration::from_millis(10), true, later);
+        assert!(load.read(later) < 0.4, "good answers lower it");
+    }
+
+    #[tokio::test]
+    async fn failing_fast_does_not_look_attractive() {
+        let now = Instant::now();
+        let mut load = PeakEwma::new(now);
+        let later = now + Duration::from_secs(1);
+        load.observe(Duration::from_micros(100), false, later);
+        assert!(load.read(later) >= 0.03);
+    }
+}

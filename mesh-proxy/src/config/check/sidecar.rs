@@ -1,0 +1,53 @@
+//! Who the sidecar is and where it listens.
+
+use super::{Findings, is_name, name_expected};
+use crate::config::{SidecarConfig, TelemetryConfig};
+
+/// Most workers of one sidecar: more threads than the cores of a large machine help nobody.
+const MAX_WORKERS: usize = 64;
+
+pub(super) fn check(config: &SidecarConfig, found: &mut Findings) {
+    for (key, name) in [("service", &config.service), ("instance", &config.instance)] {
+        found.expect(is_name(name), key, || name_expected(name));
+    }
+    if let Some(url) = &config.control {
+        found.expect(is_http_url(url), "control", || {
+            url_expected(url, "http://127.0.0.1:4090")
+        });
+    }
+    found.expect(
+        (1..=MAX_WORKERS).contains(&config.workers),
+        "workers",
+        || format!("{} workers: expected 1 to {MAX_WORKERS}", config.workers),
+    );
+    found.expect(
+        config.inbound.is_some() || config.outbound.is_some(),
+        "inbound",
+        || {
+            "neither `inbound` nor `outbound` is given: the sidecar would have nothing to do"
+                .to_owned()
+        },
+    );
+    found.under("telemetry", |found| telemetry(&config.telemetry, found));
+}
+
+fn telemetry(config: &TelemetryConfig, found: &mut Findings) {
+    let ratio = config.sample_ratio;
+    found.expect((0.0..=1.0).contains(&ratio), "sample_ratio", || {
+        format!("{ratio} is no share: expected 0 (none) to 1 (all)")
+    });
+    if let Some(url) = &config.otlp {
+        found.expect(is_http_url(url), "otlp", || {
+            url_expected(url, "http://127.0.0.1:4317")
+        });
+    }
+}
+
+fn is_http_url(text: &str) -> bool {
+    text.parse::<http::Uri>()
+        .is_ok_and(|url| url.scheme_str() == Some("http") && url.host().is_some())
+}
+
+fn url_expected(text: &str, example: &str) -> String {
+    format!("`{text}` is no base URL that can be used: expected `http://host:port`, as `{example}`")
+}

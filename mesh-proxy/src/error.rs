@@ -1,0 +1,272 @@
+//! Everything that can go wrong with a request, as one closed enum with a table
+//! for each question that is asked about it. Nobody downcasts, and only
+//! [`rescue`](crate::layers) makes a response of it.
+
+use std::{io, sync::Arc, time::Duration};
+
+use http::StatusCode;
+use mesh_telemetry::proxy::Flags;
+
+use crate::config::{Problem, RetryOn};
+
+/// Why a request, or one attempt of it, failed at this sidecar.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// `CONNECT` asks for a tunnel, which routing and telemetry could not see into.
+    #[error("CONNECT is not supported: send the request itself, in absolute form, to this proxy")]
+    ConnectMethod,
+    /// The request can be understood in two ways.
+    #[error("the request is ambiguous: {0}")]
+    Ambiguous(&'static str),
+    /// No route matches.
+    #[error(
+        "no route matches authority `{authority}`, method and path; `GET /config` of the admin API lists the routes"
+    )]
+    NoRoute {
+        /// The authority that was asked for.
+        authority: String,
+    },
+    /// A deny rule of the inbound policy matches.
+    #[error("denied by the policy of this service")]
+    Denied,
+    /// The token bucket is empty.
+    #[error("the rate limit is reached")]
+    RateLimited,
+    /// The cap of requests in flight is reached.
+    #[error("too many requests are in flight")]
+    Overload,
+    /// The deadline passed.
+    #[error("the deadline passed before there was an answer")]
+    Deadline,
+    /// The cluster has no endpoints, or the breaker took out all of them.
+    #[error("no endpoint of `{cluster}` takes requests ({ejected} of {endpoints} ejected)")]
+    NoEndpoint {
+        /// The cluster.
+        cluster: Arc<str>,
+        /// How many endpoints it has.
+        endpoints: usize,
+        /// How many of them are ejected.
+        ejected: usize,
+    },
+    /// No connection could be made.
+    #[error("no connection to {endpoint}: {cause}")]
+    Connect {
+        /// `host:port`.
+        endpoint: Arc<str>,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The connection was not made in time.
+    #[error("no connection to {endpoint} within {after:?}")]
+    ConnectTimeout {
+        /// `host:port`.
+        endpoint: Arc<str>,
+        /// The cluster's `connect_timeout`.
+        after: Duration,
+    },
+    /// The connection broke before the head of the answer.
+    #[error("the connection to {endpoint} broke before an answer: {cause}")]
+    Reset {
+        /// `host:port`.
+        endpoint: Arc<str>,
+        /// What hyper said.
+        cause: hyper::Error,
+    },
+    /// What came back is not HTTP.
+    #[error("{endpoint} did not answer in HTTP/1.1: {cause}")]
+    Protocol {
+        /// `host:port`.
+        endpoint: Arc<str>,
+        /// What hyper said.
+        cause: hyper::Error,
+    },
+    /// The caller's body broke off while it was being sent.
+    #[error("the body of the request broke off: {0}")]
+    RequestBody(hyper::Error),
+    /// The attempt timeout passed.
+    #[error("no answer within the attempt timeout")]
+    AttemptTimeout,
+    /// A chaos rule put this in place of an answer.
+    #[error("chaos rule `{rule}` aborts this request")]
+    Fault {
+        /// Id of the rule.
+        rule: Arc<str>,
+        /// Status it asks for, 400 to 599.
+        status: StatusCode,
+    },
+    /// The last of all attempts that the policy allows.
+    #[error("{0} (the last of all attempts)")]
+    RetriesExhausted(Box<ProxyError>),
+}
+
+/// Whose doing an error is: what the breaker's vote and the span's status follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The caller's: no endpoint is to blame.
+    Caller,
+    /// This sidecar refused, on purpose.
+    Local,
+    /// The endpoint's, or what imitates it.
+    Upstream,
+}
+
+impl ProxyError {
+    /// Bounded code in `x-mesh-reason`, metrics and spans.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ConnectMethod => "connect_not_supported",
+            Self::Ambiguous(_) => "ambiguous_request",
+            Self::NoRoute { .. } => "no_route",
+            Self::Denied => "denied",
+            Self::RateLimited => "rate_limited",
+            Self::Overload => "overload",
+            Self::Deadline => "deadline",
+            Self::NoEndpoint { .. } => "no_healthy_upstream",
+            Self::Connect { cause, .. } if cause.kind() == io::ErrorKind::ConnectionRefused => {
+                "connection_refused"
+            }
+            Self::Connect { .. } => "connect_failure",
+            Self::ConnectTimeout { .. } => "connect_timeout",
+            Self::Reset { .. } => "upstream_reset",
+            Self::Protocol { .. } => "upstream_protocol",
+            Self::RequestBody(_) => "request_body",
+            Self::AttemptTimeout => "attempt_timeout",
+            Self::Fault { .. } => "fault_abort",
+            Self::RetriesExhausted(last) => last.reason(),
+        }
+    }
+
+    /// Status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Ambiguous(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
+            Self::NoRoute { .. } => StatusCode::NOT_FOUND,
+            Self::Denied => StatusCode::FORBIDDEN,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overload
+            | Self::NoEndpoint { .. }
+            | Self::Connect { .. }
+            | Self::ConnectTimeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Deadline | Self::AttemptTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Reset { .. } | Self::Protocol { .. } => StatusCode::BAD_GATEWAY,
+            Self::Fault { status, .. } => *status,
+            Self::RetriesExhausted(last) => last.status(),
+        }
+    }
+
+    /// Envoy's letters. `FI` of a fault is added by telemetry.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        match self {
+            Self::ConnectMethod | Self::Ambiguous(_) | Self::Denied | Self::Fault { .. } => {
+                Flags::NONE
+            }
+            Self::NoRoute { .. } => Flags::NO_ROUTE,
+            Self::RateLimited => Flags::RATE_LIMITED,
+            Self::Overload => Flags::OVERFLOW,
+            Self::Deadline | Self::AttemptTimeout => Flags::UPSTREAM_TIMEOUT,
+            Self::NoEndpoint { .. } => Flags::NO_HEALTHY_UPSTREAM,
+            Self::Connect { .. } | Self::ConnectTimeout { .. } => Flags::UPSTREAM_CONNECT,
+            Self::Reset { .. } | Self::Protocol { .. } => Flags::UPSTREAM_CLOSED,
+            Self::RequestBody(_) => Flags::DOWNSTREAM_CLOSED,
+            Self::RetriesExhausted(last) => last.flags() | Flags::RETRIES_EXHAUSTED,
+        }
+    }
+
+    /// Condition under which an attempt that failed so may be repeated; none: never.
+    #[must_use]
+    pub fn retry(&self) -> Option<RetryOn> {
+        match self {
+            Self::Connect { .. } | Self::ConnectTimeout { .. } => Some(RetryOn::ConnectFailure),
+            Self::Reset { .. } | Self::Protocol { .. } => Some(RetryOn::Reset),
+            Self::AttemptTimeout => Some(RetryOn::AttemptTimeout),
+            Self::Fault { status, .. } if status.is_server_error() => Some(RetryOn::FiveXx),
+            Self::Fault { .. }
+            | Self::ConnectMethod
+            | Self::Ambiguous(_)
+            | Self::NoRoute { .. }
+            | Self::Denied
+            | Self::RateLimited
+            | Self::Overload
+            | Self::Deadline
+            | Self::NoEndpoint { .. }
+            | Self::RequestBody(_)
+            | Self::RetriesExhausted(_) => None,
+        }
+    }
+
+    /// Whose doing it is.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        match self {
+            Self::ConnectMethod
+            | Self::Ambiguous(_)
+            | Self::NoRoute { .. }
+            | Self::RequestBody(_) => Side::Caller,
+            Self::Denied | Self::RateLimited | Self::Overload | Self::NoEndpoint { .. } => {
+                Side::Local
+            }
+            Self::Deadline
+            | Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Reset { .. }
+            | Self::Protocol { .. }
+            | Self::AttemptTimeout
+            | Self::Fault { .. } => Side::Upstream,
+            Self::RetriesExhausted(last) => last.side(),
+        }
+    }
+}
+
+/// Why a sidecar could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration cannot be put in force.
+    #[error("the configuration has {} problem(s):\n{}", .0.len(), list(.0))]
+    Config(Vec<Problem>),
+    /// The configuration file cannot be read.
+    #[error("{path}: {cause}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A needed option is missing.
+    #[error("{0} is needed: give it as an option, or a whole configuration with --config FILE")]
+    Missing(&'static str),
+    /// A listener could not be opened.
+    #[error(
+        "cannot listen on {address} ({listener}): {cause}; stop what listens there or change `{listener}`"
+    )]
+    Listen {
+        /// Key of the address in the configuration.
+        listener: &'static str,
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A worker's thread or runtime could not be made.
+    #[error("worker {index} could not be started: {cause}")]
+    Worker {
+        /// Which, from 0.
+        index: usize,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Telemetry could not be switched on.
+    #[error(transparent)]
+    Telemetry(#[from] mesh_telemetry::TelemetryError),
+}
+
+fn list(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("  {problem}"))
+        .collect();
+    lines.join("\n")
+}

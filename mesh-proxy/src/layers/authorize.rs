@@ -1,0 +1,67 @@
+//! Who may do what: for now, what nobody may do.
+
+use http::Method;
+use mesh_telemetry::proxy::RequestEvent;
+
+use super::{Around, Fallible};
+use crate::{
+    body::Response,
+    call::Routed,
+    config::Deny,
+    error::ProxyError,
+    paths::{has_prefix, normalise},
+};
+
+/// The layer.
+pub(crate) struct Authorize;
+
+impl<Next: Fallible<Routed>> Around<Routed, Next> for Authorize {
+    type Error = ProxyError;
+
+    async fn call(&self, routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
+        if denies(
+            &routed.route.deny,
+            routed.request.method(),
+            routed.request.uri().path(),
+        ) {
+            routed.scope.emit(RequestEvent::Denied);
+            return Err(ProxyError::Denied);
+        }
+        next.call(routed).await
+    }
+}
+
+fn denies(rules: &[Deny], method: &Method, path: &str) -> bool {
+    if rules.is_empty() {
+        return false;
+    }
+    let path = normalise(path);
+    rules.iter().any(|rule| {
+        let method = rule.methods.is_empty() || rule.methods.iter().any(|m| m == method.as_str());
+        method
+            && rule
+                .path_prefix
+                .as_ref()
+                .is_none_or(|prefix| has_prefix(&path, &normalise(prefix)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::denies;
+    use crate::config::Deny;
+
+    #[test]
+    fn a_rule_denies_its_path_in_every_disguise() {
+        let rules = [Deny {
+            methods: vec!["POST".to_owned()],
+            path_prefix: Some("/admin".to_owned()),
+        }];
+        assert!(denies(&rules, &Method::POST, "/admin/users"));
+        assert!(denies(&rules, &Method::POST, "/x/..//%61dmin"));
+        assert!(!denies(&rules, &Method::GET, "/admin"));
+        assert!(!denies(&rules, &Method::POST, "/administer"));
+    }
+}

@@ -1,0 +1,117 @@
+//! At the entry of the mesh: removes what callers outside claim about themselves,
+//! so that no header of a stranger reaches a record, a rule or the application.
+
+use std::{convert::Infallible, future::Future, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tower::Service;
+
+use super::Around;
+use crate::{
+    body::{Request, Response},
+    names,
+    shared::Shared,
+};
+
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
+/// What the mesh's own members of `baggage` begin with.
+const OWN_MEMBERS: &str = "mesh.";
+
+/// The layer.
+pub(crate) struct Edge(Arc<Shared>);
+
+impl Edge {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::clone(shared))
+    }
+
+    fn is_edge(&self) -> bool {
+        self.0
+            .policy
+            .load()
+            .local
+            .as_ref()
+            .is_some_and(|local| local.is_edge)
+    }
+}
+
+impl<Next> Around<Request, Next> for Edge
+where
+    Next: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+    Next::Future: Future<Output = Result<Response, Infallible>> + Send,
+{
+    type Error = Infallible;
+
+    async fn call(&self, mut request: Request, mut next: Next) -> Result<Response, Infallible> {
+        if self.is_edge() {
+            strip_claims(request.headers_mut());
+        }
+        next.call(request).await
+    }
+}
+
+fn strip_claims(headers: &mut HeaderMap) {
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(names::PREFIX))
+        .cloned()
+        .collect();
+    for claim in claims {
+        headers.remove(claim);
+    }
+    strip_baggage(headers);
+}
+
+fn strip_baggage(headers: &mut HeaderMap) {
+    if !headers.contains_key(BAGGAGE) {
+        return;
+    }
+    let kept: Vec<HeaderValue> = headers
+        .get_all(BAGGAGE)
+        .iter()
+        .filter_map(|value| foreign_members(value.to_str().ok()?))
+        .collect();
+    headers.remove(BAGGAGE);
+    for value in kept {
+        headers.append(BAGGAGE, value);
+    }
+}
+
+fn foreign_members(value: &str) -> Option<HeaderValue> {
+    let members: Vec<&str> = value
+        .split(',')
+        .filter(|member| !member.trim_start().starts_with(OWN_MEMBERS))
+        .collect();
+    let text = members.join(",");
+    HeaderValue::from_str(text.trim())
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::strip_claims;
+
+    #[test]
+    fn claims_of_strangers_are_removed_and_the_rest_stays() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-mesh-source", "orders"),
+            ("x-mesh-deadline-ms", "1"),
+            ("x-request-id", "7"),
+            ("baggage", "mesh.rule=x, user=5;p=1"),
+            ("baggage", "mesh.only=1"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip_claims(&mut headers);
+        let left: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(left, [("x-request-id", "7"), ("baggage", "user=5;p=1")]);
+    }
+}

@@ -1,0 +1,108 @@
+//! One record for the whole request: begun before anything is decided about it,
+//! ended with its last byte, or when the caller goes away.
+
+use std::{convert::Infallible, future::Future};
+
+use http::HeaderMap;
+use mesh_telemetry::proxy::{Direction, Flags, RequestOutcome, RequestScope, Sink};
+use tower::Service;
+
+use super::Around;
+use crate::{
+    body::{End, Request, Response, Watch, watched_response},
+    call::Call,
+    shared::Shared,
+};
+
+/// The layer.
+pub(crate) struct RequestTelemetry {
+    sink: Sink,
+    direction: Direction,
+}
+
+impl RequestTelemetry {
+    pub(crate) fn outbound(shared: &Shared) -> Self {
+        Self {
+            sink: shared.sink.clone(),
+            direction: Direction::Outbound,
+        }
+    }
+
+    pub(crate) fn inbound(shared: &Shared) -> Self {
+        Self {
+            sink: shared.sink.clone(),
+            direction: Direction::Inbound,
+        }
+    }
+}
+
+impl<Next> Around<Request, Next> for RequestTelemetry
+where
+    Next: Service<Call, Response = Response, Error = Infallible> + Send + 'static,
+    Next::Future: Future<Output = Result<Response, Infallible>> + Send,
+{
+    type Error = Infallible;
+
+    async fn call(&self, request: Request, mut next: Next) -> Result<Response, Infallible> {
+        let (head, body) = request.into_parts();
+        let scope = RequestScope::begin(&self.sink, self.direction, &head);
+        let call = Call {
+            request: Request::from_parts(head, body),
+            scope: scope.clone(),
+        };
+        let mut response = next.call(call).await?;
+        let verdict = response
+            .extensions_mut()
+            .remove::<Verdict>()
+            .unwrap_or_default();
+        let outcome = RequestOutcome {
+            status: Some(response.status().as_u16()),
+            grpc_status: grpc_status(response.headers()),
+            flags: verdict.flags,
+            reason: verdict.reason,
+        };
+        Ok(watched_response(response, Finish { scope, outcome }))
+    }
+}
+
+/// What the layers inside know about a response, beside its status.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Verdict {
+    /// Envoy's letters.
+    pub(crate) flags: Flags,
+    /// Bounded code, when the response was made here.
+    pub(crate) reason: Option<&'static str>,
+}
+
+struct Finish {
+    scope: RequestScope,
+    outcome: RequestOutcome,
+}
+
+impl Watch for Finish {
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        self.outcome.grpc_status = grpc_status(trailers).or(self.outcome.grpc_status);
+    }
+
+    fn ended(mut self, end: End) {
+        self.outcome.flags |= flags_of(end);
+        if end == End::Failed {
+            self.outcome.reason = Some("body_broke_off");
+        }
+        self.scope.finish(self.outcome);
+    }
+}
+
+/// Flags for the way in which a response's body ended.
+pub(crate) fn flags_of(end: End) -> Flags {
+    match end {
+        End::Complete => Flags::NONE,
+        End::Failed => Flags::UPSTREAM_CLOSED,
+        End::Dropped => Flags::DOWNSTREAM_CLOSED,
+    }
+}
+
+/// `grpc-status` of a header or trailer block.
+pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}

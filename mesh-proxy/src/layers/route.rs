@@ -1,0 +1,55 @@
+//! Which cluster a request of the application goes to, and under which policy.
+
+use std::sync::Arc;
+
+use super::{Around, Fallible};
+use crate::{
+    body::{Request, Response},
+    call::{Call, Routed},
+    error::ProxyError,
+    policy::{RouteState, authority},
+    shared::Shared,
+};
+
+/// Longest part of an unknown authority that is quoted back.
+const QUOTED: usize = 100;
+
+/// The layer.
+pub(crate) struct Route(Arc<Shared>);
+
+impl Route {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::clone(shared))
+    }
+
+    fn find(&self, request: &Request) -> Result<Arc<RouteState>, ProxyError> {
+        let host = authority(request.uri(), request.headers());
+        let (method, path) = (request.method(), request.uri().path());
+        let policy = self.0.policy.load();
+        policy
+            .routes
+            .iter()
+            .find(|route| route.takes(host, method, path))
+            .cloned()
+            .ok_or_else(|| ProxyError::NoRoute {
+                authority: host.unwrap_or_default().chars().take(QUOTED).collect(),
+            })
+    }
+}
+
+impl<Next: Fallible<Routed>> Around<Call, Next> for Route {
+    type Error = ProxyError;
+
+    async fn call(&self, call: Call, mut next: Next) -> Result<Response, ProxyError> {
+        let route = self.find(&call.request)?;
+        call.scope.set_edge(&route.edge);
+        let routed = Routed {
+            request: call.request,
+            scope: call.scope,
+            route,
+            deadline: None,
+            callers_attempt: 1,
+        };
+        next.call(routed).await
+    }
+}

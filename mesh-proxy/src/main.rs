@@ -1,0 +1,66 @@
+//! The sidecar as a binary of its own.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use mesh_proxy::{
+    RunError,
+    cli::{self, ProxyArgs},
+    config::check_sidecar,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Glassmesh sidecar: routing, balancing, retries, deadlines and chaos, seen in every trace
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: ProxyArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the sidecar (the default)
+    Run(ProxyArgs),
+    /// Report everything that is wrong with a configuration file
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(args) => start(&args),
+        Command::Check { file } => {
+            let problems = check_sidecar(&cli::read(&file)?);
+            anyhow::ensure!(problems.is_empty(), RunError::Config(problems));
+            Ok(())
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn start(args: &ProxyArgs) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let sidecar = mesh_proxy::run(args.resolve()?, shutdown.clone());
+    tokio::pin!(sidecar);
+    tokio::select! {
+        ended = &mut sidecar => return Ok(ended?),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    shutdown.cancel();
+    Ok(sidecar.await?)
+}

@@ -1,0 +1,193 @@
+//! The policy in force: an immutable snapshot that the request path reads, and
+//! the one place where it is replaced.
+//!
+//! A swap rebuilds what changed. Endpoints with their breakers, budgets, limits
+//! and the time that chaos rules have left live on in the next snapshot.
+
+mod limits;
+mod local;
+mod route;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, Guard};
+use mesh_telemetry::proxy::{ProcessEvent, emit};
+use tokio::time::Instant;
+
+pub(crate) use limits::Limits;
+pub(crate) use local::Local;
+pub(crate) use route::{MirrorState, RouteState, authority};
+
+use crate::{
+    client::Workers,
+    cluster::{Cluster, Clusters, Endpoint},
+    config::{self, Policy, Problem, Rule, check},
+    layers::chaos::rule::{Clock, Rules},
+};
+
+/// One policy, ready for requests.
+pub(crate) struct Snapshot {
+    pub(crate) revision: u64,
+    pub(crate) raw: Policy,
+    pub(crate) clusters: Clusters,
+    pub(crate) routes: Vec<Arc<RouteState>>,
+    pub(crate) local: Option<Local>,
+    pub(crate) rules: Rules,
+}
+
+/// For whom policies are put in force; does not change.
+pub(crate) struct Owner {
+    pub(crate) service: Arc<str>,
+    /// Where the application listens; none without an inbound listener.
+    pub(crate) application: Option<Arc<Endpoint>>,
+    pub(crate) workers: Workers,
+}
+
+impl Owner {
+    pub(crate) fn of(config: &config::SidecarConfig) -> Self {
+        let workers = Workers::new(config.workers);
+        let application = config.inbound.as_ref().map(|inbound| {
+            let address = inbound.application.to_string();
+            Endpoint::application(&config.service, &address, workers, Instant::now())
+        });
+        Self {
+            service: config.service.as_str().into(),
+            application,
+            workers,
+        }
+    }
+}
+
+/// Holder of the policy in force.
+pub(crate) struct Store {
+    owner: Owner,
+    current: ArcSwap<Snapshot>,
+    /// Held while a policy is built, so that two swaps do not lose one another's state.
+    swap: Mutex<Halted>,
+}
+
+/// Chaos rules as they were when they were halted here: they stay off until
+/// whoever sends policies says something else about chaos.
+type Halted = Option<Vec<Rule>>;
+
+impl Store {
+    /// Puts the first policy in force.
+    pub(crate) fn new(owner: Owner, policy: Policy) -> Result<Self, Vec<Problem>> {
+        refuse_problems(0, &policy)?;
+        let empty = Snapshot::empty();
+        let first = Snapshot::build(&owner, 0, policy, &empty, false);
+        emit(&ProcessEvent::ConfigApplied { revision: 0 });
+        Ok(Self {
+            owner,
+            current: ArcSwap::from_pointee(first),
+            swap: Mutex::new(None),
+        })
+    }
+
+    /// The policy in force.
+    pub(crate) fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Puts a policy in force, or reports all that is wrong with it and keeps the old one.
+    pub(crate) fn apply(&self, revision: u64, policy: Policy) -> Result<(), Vec<Problem>> {
+        refuse_problems(revision, &policy)?;
+        let mut halted = self.swap.lock().unwrap_or_else(PoisonError::into_inner);
+        if halted.as_ref().is_some_and(|rules| *rules != policy.chaos) {
+            *halted = None;
+        }
+        self.replace(revision, policy, halted.is_some());
+        emit(&ProcessEvent::ConfigApplied { revision });
+        Ok(())
+    }
+
+    /// Turns all chaos rules off, at this sidecar alone. Returns how many were on.
+    pub(crate) fn halt_chaos(&self) -> usize {
+        let mut halted = self.swap.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.load_full();
+        *halted = Some(current.raw.chaos.clone());
+        self.replace(current.revision, current.raw.clone(), true);
+        current.rules.iter().count()
+    }
+
+    fn replace(&self, revision: u64, policy: Policy, halted: bool) {
+        let before = self.current.load();
+        let next = Snapshot::build(&self.owner, revision, policy, &before, halted);
+        self.current.store(Arc::new(next));
+    }
+}
+
+fn refuse_problems(revision: u64, policy: &Policy) -> Result<(), Vec<Problem>> {
+    let problems = check(policy);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    emit(&ProcessEvent::ConfigRejected {
+        revision,
+        problems: problems.len(),
+    });
+    Err(problems)
+}
+
+impl Snapshot {
+    fn empty() -> Self {
+        Self {
+            revision: 0,
+            raw: Policy::default(),
+            clusters: Clusters::new(),
+            routes: Vec::new(),
+            local: None,
+            rules: Rules::default(),
+        }
+    }
+
+    /// Builds from a policy that has no problems.
+    fn build(owner: &Owner, revision: u64, raw: Policy, before: &Self, halted: bool) -> Self {
+        let clock = Clock::read();
+        let active = if halted { &[] } else { raw.chaos.as_slice() };
+        let rules = Rules::arm(active, &before.rules, clock);
+        let clusters: Clusters = raw
+            .clusters
+            .iter()
+            .map(|(name, settings)| {
+                let old = before.clusters.get(name);
+                let cluster = Cluster::build(name, settings, old, owner.workers, clock.now);
+                (name.clone(), cluster)
+            })
+            .collect();
+        let routes = raw
+            .routes
+            .iter()
+            .filter_map(|route| RouteState::build(route, owner, &clusters, &rules, &before.routes))
+            .collect();
+        let local = Local::build(owner, &raw, &rules, before.local.as_ref());
+        Self {
+            revision,
+            raw,
+            clusters,
+            routes,
+            local,
+            rules,
+        }
+    }
+}
+
+/// When requests must have ended: the settings of a route that the layers read.
+#[derive(Clone, Debug)]
+pub(crate) struct Times {
+    /// For the whole request; none: its caller alone decides.
+    pub(crate) deadline: Option<Duration>,
+    /// For one attempt; none: the deadline alone.
+    pub(crate) attempt: Option<Duration>,
+    /// No attempt starts with less than this left.
+    pub(crate) attempt_min: Duration,
+    /// For a new connection.
+    pub(crate) connect: Duration,
+}

@@ -1,0 +1,89 @@
+//! The inbound side as it is in force.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use mesh_telemetry::proxy::{Direction, Edge};
+
+use super::{Limits, Owner, RouteState, Times};
+use crate::{
+    config::{Cluster, Deny, Policy, RouteMatch},
+    layers::chaos::rule::Rules,
+};
+
+/// Name of the one inbound route, in metrics and spans.
+const ROUTE: &str = "inbound";
+
+/// Who calls when nobody the mesh knows does.
+const EXTERNAL: &str = "external";
+
+/// All that the inbound layers read.
+pub(crate) struct Local {
+    /// Callers outside the mesh come in here: what they claim is removed.
+    pub(crate) is_edge: bool,
+    /// The route of each caller that the mesh knows: same limits, own metrics.
+    by_caller: BTreeMap<String, Arc<RouteState>>,
+    external: Arc<RouteState>,
+}
+
+impl Local {
+    pub(super) fn build(
+        owner: &Owner,
+        raw: &Policy,
+        rules: &Rules,
+        before: Option<&Self>,
+    ) -> Option<Self> {
+        owner.application.as_ref()?; // without an application there is no inbound side
+        let inbound = &raw.inbound;
+        let before_limits = before.map(|before| &before.external.limits);
+        let limits = Limits::build(
+            inbound.rate_limit.as_ref(),
+            inbound.max_in_flight,
+            before_limits,
+        );
+        let deny: Arc<[Deny]> = inbound.deny.as_slice().into();
+        let route = |caller: &str| {
+            let old = before.map(|before| before.route(Some(caller)));
+            Arc::new(RouteState {
+                matches: RouteMatch::default(),
+                cluster: None,
+                edge: edge(owner, caller, old),
+                times: Times {
+                    deadline: inbound.deadline,
+                    attempt: None,
+                    attempt_min: std::time::Duration::ZERO,
+                    connect: Cluster::new(Vec::new()).connect_timeout,
+                },
+                retry: None,
+                limits: limits.clone(),
+                request_faults: rules.on_node(&owner.service),
+                attempt_faults: Rules::default(),
+                mirror: None,
+                deny: Arc::clone(&deny),
+            })
+        };
+        let callers = inbound.callers.iter().chain(raw.clusters.keys());
+        Some(Self {
+            is_edge: inbound.edge,
+            by_caller: callers
+                .map(|caller| (caller.clone(), route(caller)))
+                .collect(),
+            external: route(EXTERNAL),
+        })
+    }
+
+    /// Route of a caller who gives this name.
+    pub(crate) fn route(&self, caller: Option<&str>) -> &Arc<RouteState> {
+        caller
+            .and_then(|caller| self.by_caller.get(caller))
+            .unwrap_or(&self.external)
+    }
+}
+
+fn edge(owner: &Owner, caller: &str, old: Option<&Arc<RouteState>>) -> Arc<Edge> {
+    old.map(|old| &old.edge)
+        .filter(|edge| edge.source() == caller)
+        .map_or_else(
+            || Edge::new(Direction::Inbound, caller, &owner.service, ROUTE),
+            Arc::clone,
+        )
+}

@@ -1,0 +1,274 @@
+//! A sidecar's life: listeners up, policy in force, drain, end.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use mesh_telemetry::{
+    Readiness,
+    proxy::{Direction, Sink},
+    task,
+};
+use tokio::{sync::oneshot, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin,
+    config::{Policy, Problem, SidecarConfig, check_sidecar},
+    control,
+    error::RunError,
+    policy::{Owner, Store},
+    random::Random,
+    server::{self, Drain},
+    shared::Shared,
+    stack,
+};
+
+/// How long requests in flight may take to finish when the sidecar ends.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// A sidecar that handles requests; see [`crate::run`] for one with telemetry and
+/// its page around it.
+pub struct Sidecar {
+    shared: Arc<Shared>,
+    readiness: Readiness,
+    drain: Drain,
+    /// Ends the control stream and the admin listener.
+    end: CancellationToken,
+    workers: Vec<oneshot::Receiver<()>>,
+    inbound: Option<SocketAddr>,
+    outbound: Option<SocketAddr>,
+    admin: SocketAddr,
+}
+
+/// Reports everything that is wrong with a configuration.
+pub(crate) fn refuse_problems(config: &SidecarConfig) -> Result<(), RunError> {
+    let problems = check_sidecar(config);
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(RunError::Config(problems))
+    }
+}
+
+impl Sidecar {
+    /// Opens the listeners and begins to serve; port 0 takes any free port.
+    ///
+    /// Must be called on a tokio runtime. `readiness` is set as soon as a policy is in
+    /// force: at once, or with the console's first snapshot.
+    pub fn start(
+        config: SidecarConfig,
+        sink: Sink,
+        readiness: Readiness,
+    ) -> Result<Self, RunError> {
+        refuse_problems(&config)?;
+        let admin_listener = server::bind("admin", config.admin, false)?;
+        let shared = share(&config, sink)?;
+        let sockets = Sockets::open(&config)?;
+        let mut sidecar = Self {
+            shared,
+            readiness,
+            drain: Drain::default(),
+            end: CancellationToken::new(),
+            workers: Vec::new(),
+            inbound: sockets.address(Direction::Inbound),
+            outbound: sockets.address(Direction::Outbound),
+            admin: local_address(&admin_listener, config.admin),
+        };
+        sidecar.start_workers(sockets)?;
+        let state = admin::State::new(&sidecar.shared, &config, &sidecar.drain);
+        admin::serve_page(
+            "admin",
+            admin_listener,
+            admin::router(state),
+            sidecar.end.clone(),
+        );
+        sidecar.follow_console(config);
+        Ok(sidecar)
+    }
+
+    fn start_workers(&mut self, sockets: Sockets) -> Result<(), RunError> {
+        if sockets.0.len() == 1 {
+            // One worker needs no thread of its own.
+            for only in sockets.0 {
+                serve_all(only, &self.shared, 0, &self.drain);
+            }
+            return Ok(());
+        }
+        for (index, listeners) in sockets.0.into_iter().enumerate() {
+            let (ended, end) = oneshot::channel();
+            let (shared, drain) = (Arc::clone(&self.shared), self.drain.clone());
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|cause| RunError::Worker { index, cause })?;
+            std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || {
+                    runtime.block_on(work(listeners, shared, index, drain));
+                    drop(ended);
+                })
+                .map_err(|cause| RunError::Worker { index, cause })?;
+            self.workers.push(end);
+        }
+        Ok(())
+    }
+
+    fn follow_console(&self, mut config: SidecarConfig) {
+        let Some(console) = config.control.clone() else {
+            self.readiness.set_ready();
+            return;
+        };
+        config.admin = self.admin;
+        let (shared, readiness) = (Arc::clone(&self.shared), self.readiness.clone());
+        let (end, draining) = (self.end.clone(), self.drain.begin.clone());
+        task::spawn("control", async move {
+            let first = move || {
+                if !draining.is_cancelled() {
+                    readiness.set_ready();
+                }
+            };
+            tokio::select! {
+                () = end.cancelled() => {}
+                () = control::follow(&console, &config, &shared, first) => {}
+            }
+        });
+    }
+
+    /// Where requests from the mesh arrive.
+    #[must_use]
+    pub fn inbound_address(&self) -> Option<SocketAddr> {
+        self.inbound
+    }
+
+    /// Where the application sends its requests.
+    #[must_use]
+    pub fn outbound_address(&self) -> Option<SocketAddr> {
+        self.outbound
+    }
+
+    /// Where the admin API listens.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Revision of the policy in force; 0: the file's.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.shared.policy.load().revision
+    }
+
+    /// Puts a policy in force, or reports all that is wrong with it and keeps the old one.
+    pub fn apply(&self, revision: u64, policy: Policy) -> Result<(), Vec<Problem>> {
+        self.shared.policy.apply(revision, policy)
+    }
+
+    /// Resolves when a drain has begun, by whomever.
+    pub async fn drain_begun(&self) {
+        self.drain.begin.cancelled().await;
+    }
+
+    /// Accepts nothing more, finishes what is in flight, within ten seconds, and ends.
+    pub async fn drain(self) {
+        self.readiness.set_not_ready();
+        self.drain.begin.cancel();
+        self.drain.connections.close();
+        if timeout(DRAIN_TIME, self.drain.connections.wait())
+            .await
+            .is_err()
+        {
+            let left = self.drain.connections.len();
+            tracing::warn!(
+                connections = left,
+                "requests were still in flight at the end of the drain"
+            );
+        }
+        self.drain.give_up.cancel();
+        self.end.cancel();
+        for worker in self.workers {
+            let _ = worker.await; // an error means that the worker has ended
+        }
+    }
+}
+
+fn share(config: &SidecarConfig, sink: Sink) -> Result<Arc<Shared>, RunError> {
+    let owner = Owner::of(config);
+    let policy = Store::new(owner, config.policy.clone()).map_err(RunError::Config)?;
+    Ok(Arc::new(Shared {
+        policy,
+        sink,
+        random: Random::from_system(),
+    }))
+}
+
+/// Listeners of each worker.
+struct Sockets(Vec<Listeners>);
+
+struct Listeners(Vec<(Direction, TcpListener)>);
+
+impl Sockets {
+    fn open(config: &SidecarConfig) -> Result<Self, RunError> {
+        let wanted = [
+            (
+                Direction::Inbound,
+                "inbound.listen",
+                config.inbound.as_ref().map(|l| l.listen),
+            ),
+            (
+                Direction::Outbound,
+                "outbound.listen",
+                config.outbound.as_ref().map(|l| l.listen),
+            ),
+        ];
+        let mut sockets = Self(Vec::new());
+        for _ in 0..config.workers {
+            let mut listeners = Vec::new();
+            for (direction, key, address) in wanted {
+                // The first worker's choice of a free port is everybody's.
+                let Some(address) = sockets.address(direction).or(address) else {
+                    continue;
+                };
+                listeners.push((direction, server::bind(key, address, config.workers > 1)?));
+            }
+            sockets.0.push(Listeners(listeners));
+        }
+        Ok(sockets)
+    }
+
+    fn address(&self, wanted: Direction) -> Option<SocketAddr> {
+        let listeners = &self.0.first()?.0;
+        let (_, listener) = listeners
+            .iter()
+            .find(|(direction, _)| *direction == wanted)?;
+        listener.local_addr().ok()
+    }
+}
+
+fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
+fn serve_all(listeners: Listeners, shared: &Arc<Shared>, worker: usize, drain: &Drain) {
+    for (direction, listener) in listeners.0 {
+        let drain = drain.clone();
+        match direction {
+            Direction::Inbound => {
+                let stack = stack::inbound(shared, worker);
+                task::spawn("accept_inbound", server::serve(listener, stack, drain));
+            }
+            Direction::Outbound => {
+                let stack = stack::outbound(shared, worker);
+                task::spawn("accept_outbound", server::serve(listener, stack, drain));
+            }
+        }
+    }
+}
+
+/// A worker's whole life on its own thread.
+async fn work(listeners: Listeners, shared: Arc<Shared>, index: usize, drain: Drain) {
+    serve_all(listeners, &shared, index, &drain);
+    drain.give_up.cancelled().await;
+}

@@ -1,0 +1,87 @@
+//! The table of contents: what a request passes, outside-in, and why each layer
+//! stands where it does. A layer that has nothing to do decides that itself, so
+//! this list is always the whole truth.
+
+use std::{convert::Infallible, future::Future, sync::Arc};
+
+use mesh_telemetry::proxy::Direction::{Inbound, Outbound};
+use tower::{Service, ServiceBuilder};
+
+use crate::{
+    body::{Request, Response},
+    call::Try,
+    layers::{
+        Fallible, application::Application, attempt_telemetry::AttemptTelemetry,
+        attempt_timeout::AttemptTimeout, authorize::Authorize, balance::Balance, breaker::Breaker,
+        chaos::Chaos, deadline::Deadline, edge::Edge, forward::Forward, guard::Guard, layer,
+        limit::Limit, local::Local, mirror::Mirror, rate_limit::RateLimit,
+        request_telemetry::RequestTelemetry, rescue::Rescue, retry::Retry, route::Route,
+    },
+    shared::Shared,
+};
+
+/// Application → its sidecar → network.
+pub(crate) fn outbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
+    ServiceBuilder::new()
+        .layer(layer(RequestTelemetry::outbound(shared))) // every request counts once, refused ones too
+        .layer(layer(Rescue)) // inside telemetry, which so sees the final status
+        .layer(layer(Guard)) // nothing ambiguous is routed
+        .layer(layer(Route::new(shared))) // the layers below need the policy
+        .layer(layer(Deadline)) // outside retry: covers all attempts and the pauses between them
+        .layer(layer(RateLimit)) // outside retry: what is shed is not tried again, or overload feeds itself
+        .layer(layer(Limit)) // after the cheaper check; shed at once, no queue
+        .layer(layer(Mirror::new(shared, attempt(shared, worker)))) // once a request, not once an attempt
+        .layer(layer(Chaos)) // a dead dependency: before retry, which cannot save it
+        .layer(layer(Retry::new(shared))) // outside the balancer: each attempt may change endpoint
+        .service(attempt(shared, worker))
+}
+
+/// One try, from the choice of an endpoint to the wire.
+fn attempt(shared: &Arc<Shared>, worker: usize) -> impl Fallible<Try> {
+    ServiceBuilder::new()
+        .layer(layer(Balance::new(shared))) // no attempt before there is an endpoint
+        .layer(layer(AttemptTelemetry)) // the callee's span hangs under the attempt's
+        .layer(layer(Breaker)) // outside timeout and chaos: both count against the endpoint
+        .layer(layer(AttemptTimeout)) // inside the breaker, or a slow endpoint is never blamed
+        .layer(layer(Chaos)) // directly before what it imitates
+        .service(Forward::new(shared, Outbound, worker)) // the wire
+}
+
+/// Network → sidecar → its application. No retry, balancer or breaker: retries on
+/// both sides multiply, and belong to the caller's.
+pub(crate) fn inbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
+    ServiceBuilder::new()
+        .layer(layer(Edge::new(shared))) // what strangers claim reaches neither record nor rule
+        .layer(layer(RequestTelemetry::inbound(shared))) // every request counts once, refused ones too
+        .layer(layer(Rescue)) // inside telemetry, which so sees the final status
+        .layer(layer(Guard)) // nothing ambiguous is authorized
+        .layer(layer(Local::new(shared))) // the layers below need the policy for this caller
+        .layer(layer(Authorize)) // before chaos, which must never change an access decision
+        .layer(layer(Deadline)) // adopts what the caller has left
+        .layer(layer(RateLimit)) // before work is begun
+        .layer(layer(Limit)) // outside chaos: an injected delay holds a slot, as a slow application would
+        .layer(layer(Chaos)) // a bad node, for every caller
+        .layer(layer(Application::new(shared))) // the one endpoint there is
+        .layer(layer(AttemptTelemetry)) // the request less this hop is what the sidecar costs
+        .layer(layer(AttemptTimeout)) // ends a hair before the deadline, so the hop's record says why
+        .service(Forward::new(shared, Inbound, worker)) // the wire
+}
+
+/// A whole stack: every request gets a response.
+pub(crate) trait Stack:
+    Service<Request, Response = Response, Error = Infallible, Future: Future + Send + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Stack for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Future + Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
