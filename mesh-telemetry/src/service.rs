@@ -14,9 +14,10 @@ mod server;
 mod shop;
 
 pub use client::client_call;
+pub(crate) use current::carried;
 pub use current::current_traceparent;
 pub use database::db;
-pub use messaging::{process, publish};
+pub use messaging::{process, publish, relay};
 pub(crate) use processor::provider;
 pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService, server_layer};
 pub use shop::{ShopEvent, emit};

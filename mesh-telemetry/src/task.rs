@@ -1,6 +1,10 @@
 //! Tasks with a name: a panic is logged under it, not lost.
 
-use std::future::Future;
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::pin,
+};
 
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
@@ -16,23 +20,35 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let alarm = Alarm { name };
-    tokio::spawn(async move {
-        let output = future.in_current_span().await;
-        drop(alarm);
-        output
+    tokio::spawn(watched(name, future).in_current_span())
+}
+
+async fn watched<F: Future>(name: &'static str, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        // After a panic the future is never polled again: nothing sees it half-done.
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        polled.unwrap_or_else(|panic| {
+            tracing::error!(task = name, "task panicked");
+            resume_unwind(panic)
+        })
     })
+    .await
 }
 
-/// Logs when it is dropped by an unwinding task.
-struct Alarm {
-    name: &'static str,
-}
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn a_panic_reaches_whoever_joins() {
+        let quiet = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let ended = super::spawn("doomed", async { panic!("on purpose") }).await;
+        std::panic::set_hook(quiet);
+        assert!(ended.is_err_and(|error: tokio::task::JoinError| error.is_panic()));
+    }
 
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(task = self.name, "task panicked");
-        }
+    #[tokio::test]
+    async fn the_output_comes_back() {
+        assert_eq!(super::spawn("fine", async { 7 }).await.unwrap(), 7);
     }
 }

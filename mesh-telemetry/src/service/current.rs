@@ -53,6 +53,17 @@ impl Incoming {
     }
 }
 
+/// Takes what came along into a task that works on it elsewhere.
+pub(crate) fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let incoming = INCOMING.try_with(Clone::clone).ok();
+    async move {
+        match incoming {
+            Some(incoming) => incoming.scope(future).await,
+            None => future.await,
+        }
+    }
+}
+
 /// One value of all `baggage` headers, within the limits.
 fn baggage(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut all = headers.get_all(BAGGAGE).iter();

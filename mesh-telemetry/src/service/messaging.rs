@@ -39,11 +39,25 @@ pub async fn process<T>(
     creation.scope(future).instrument(span).await
 }
 
+/// Sends a stored message on, under an INTERNAL span `relay order.created` in the
+/// trace of the span that stored it: each try shows there.
+pub async fn relay<T>(
+    destination: &str,
+    message_id: &str,
+    creation_traceparent: &str,
+    future: impl Future<Output = T>,
+) -> T {
+    let creation = Incoming::stored(creation_traceparent);
+    let span = span("relay", "send", "internal", destination, message_id);
+    creation.adopt(&span);
+    creation.scope(future).instrument(span).await
+}
+
 fn span(
     operation: &'static str,
     operation_type: &'static str,
     kind: &'static str,
-    destination: &'static str,
+    destination: &str,
     message_id: &str,
 ) -> Span {
     tracing::info_span!(

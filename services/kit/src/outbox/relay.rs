@@ -180,8 +180,8 @@ impl Relay {
         let Some(creation) = &row.traceparent else {
             return self.peer.tell(call).await;
         };
-        let call = call.header(CREATION_HEADER, creation);
-        self.peer.tell(call).await
+        let telling = self.peer.tell(call.header(CREATION_HEADER, creation));
+        mesh_telemetry::service::relay(&row.topic, &row.message_id, creation, telling).await
     }
 }
 
