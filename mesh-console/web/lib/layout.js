@@ -11,13 +11,15 @@ export function layout(nodes, edges, size) {
   const names = [...new Set(nodes)].sort();
   const known = new Set(names);
   const drawn = edges.filter((edge) => known.has(edge.source) && known.has(edge.destination)
-    && edge.source !== edge.destination);
+    && edge.source !== edge.destination).sort((a, b) => compare(a.source, b.source) || compare(a.destination, b.destination));
   const forward = withoutCycles(names, drawn);
   const rank = ranks(names, forward);
   const graph = withWaypoints(names, forward, rank);
   order(graph);
   return place(graph, drawn, forward, size);
 }
+
+const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Turns edges that close a cycle around, for ranking only. */
 function withoutCycles(names, edges) {
@@ -123,24 +125,30 @@ function place({ layers, cells }, drawn, forward, size) {
   const rows = [...cells.values()].map((cell) => cell.row);
   const top = rows.length ? Math.min(...rows) : 0;
   const pitch = size.nodeHeight + size.rowGap;
-  const centres = columns(layers, size);
+  const spots = columns(layers, size);
   const at = (cell) => ({
-    x: centres[cell.layer],
+    x: spots[cell.layer].centre,
     y: (cell.row - top) * pitch + size.nodeHeight / 2,
     width: cell.name ? size.widthOf(cell.name) : 0,
   });
+  // A line that passes a layer keeps level beside its nodes.
+  const pass = (cell) => {
+    const { y } = at(cell);
+    const { centre, width } = spots[cell.layer];
+    return [{ x: centre - width / 2, y }, { x: centre + width / 2, y }];
+  };
   return {
     width: size.width,
     height: rows.length ? (Math.max(...rows) - top) * pitch + size.nodeHeight : 0,
     nodes: new Map([...cells.values()].filter((cell) => cell.name).map((cell) => [cell.name, at(cell)])),
     edges: new Map(forward.map(({ edge, path, reversed }) => {
-      const points = path.map(at);
+      const points = path.flatMap((cell) => (cell.name ? [at(cell)] : pass(cell)));
       return [`${edge.source} -> ${edge.destination}`, reversed ? points.reverse() : points];
     })),
   };
 }
 
-/** Centres of the layers: the more lines cross a gap, the more room it gets. */
+/** Centre and width of each layer: the more lines cross a gap, the more room it gets. */
 function columns(layers, size) {
   const widths = layers.map((layer) => Math.max(0, ...layer.filter((cell) => cell.name).map((cell) => size.widthOf(cell.name))));
   const weights = layers.slice(0, -1).map((layer) => 0.8 + Math.sqrt(layer.reduce((sum, cell) => sum + cell.after.length, 0)));
@@ -150,7 +158,7 @@ function columns(layers, size) {
   return widths.map((width, i) => {
     const centre = left + width / 2;
     left += width + (room * (weights[i] ?? 0)) / whole;
-    return centre;
+    return { centre, width };
   });
 }
 

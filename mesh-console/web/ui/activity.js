@@ -10,7 +10,7 @@ export function ActivityFeed() {
     <div class="panel-head"><h2 id="activity-title">Activity</h2></div>
     ${activity && !activity.length && html`<${Empty} title="Nothing has happened yet.">
       Toggle a rule, or kill a child process and watch it come back.<//>`}
-    <ol class="feed" aria-live="polite" aria-relevant="additions">${(activity ?? []).slice(0, 30).map((entry) => html`<li key=${`${entry.at_ms} ${entry.text}`} class="kind-${entry.kind}">
+    <ol class="feed" tabindex="0" aria-labelledby="activity-title" aria-live="polite" aria-relevant="additions">${(activity ?? []).slice(0, 30).map((entry) => html`<li key=${`${entry.at_ms} ${entry.text}`} class="kind-${entry.kind}">
       <i aria-hidden="true"></i><span>${entry.text}</span>
       <time class="muted" title=${clock(entry.at_ms)} datetime=${new Date(entry.at_ms).toISOString()}>${ago(entry.at_ms)}</time></li>`)}</ol>
   </section>`;

@@ -10,6 +10,8 @@ import { Empty, serviceHue } from "./parts.js";
 
 const ROW_GAP = 22;
 const NODE_HEIGHT = 58;
+/** Narrower than this the picture scrolls instead of shrinking. */
+const NARROWEST = 640;
 
 export function Graph() {
   const { overview, chaos, route, link } = useStore();
@@ -50,7 +52,7 @@ function useWidth() {
   const box = useRef(null);
   const [width, setWidth] = useState(0);
   useEffect(() => {
-    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry.contentRect.width)));
+    const observer = new ResizeObserver(([entry]) => setWidth(Math.max(NARROWEST, Math.floor(entry.contentRect.width))));
     observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
@@ -107,7 +109,7 @@ function Edge({ edge, points, chosen }) {
   const width = rps > 0 ? Math.min(9, 1.6 + 1.25 * Math.log2(1 + rps)) : 1.4;
   const before = tone(edge.attempt_success);
   const classes = ["edge", `tone-${tone(success)}`, rps > 0 ? "" : "still", touches(edge, chosen) ? "near" : ""].join(" ");
-  return html`<a class=${classes} href=${href("edge", edge.source, edge.destination)} aria-label=${edgeWords(edge)} data-edge=${edgeKey(edge.source, edge.destination)}>
+  return html`<a class=${classes} href=${href("edge", edge.source, edge.destination)} data-edge=${edgeKey(edge.source, edge.destination)}>
     <title>${edgeWords(edge)}</title>
     <path class="hit" d=${path} />
     ${(before === "warn" || before === "bad") && html`<path class="halo tone-${before}" d=${path} stroke-width=${width + 8} />`}
@@ -162,7 +164,7 @@ function Node({ name, at, service, rules, chosen }) {
   const inbound = service?.inbound;
   const classes = ["node", own.length ? "struck" : "", chosen === name ? "chosen" : "", service ? "" : "outside"].join(" ");
   const words = service ? nodeWords(service, own) : "Callers outside the mesh";
-  return html`<a class=${classes} href=${service ? href("service", name) : href("edge", "external", "gateway")} aria-label=${words} data-service=${name}>
+  return html`<a class=${classes} href=${service ? href("service", name) : href("edge", "external", "gateway")} data-service=${name}>
     <title>${words}</title>
     <rect class="body" x=${left} y=${top} width=${width} height=${NODE_HEIGHT} rx="11" />
     <rect class="stripe svc-${serviceHue(name)}" x=${left + 7} y=${top + 13} width="4" height=${NODE_HEIGHT - 26} rx="2" />

@@ -13,7 +13,7 @@ export function Header({ onHelp }) {
   const { overview, chaos, link } = useStore();
   const active = (chaos?.rules ?? []).filter((entry) => entry.rule.enabled).length;
   return html`<header class="bar">
-    <a class="brand" href="#/" aria-label="Glassmesh, the whole mesh">
+    <a class="brand" href="#/" title="The whole mesh">
       <img src="/assets/favicon.svg" width="28" height="28" alt="" />
       <span><strong>${overview?.mesh ?? "Glassmesh"}</strong><small>glassmesh</small></span>
     </a>

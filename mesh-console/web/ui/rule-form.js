@@ -22,6 +22,7 @@ export function RuleForm({ draft, fixed = false, onDone }) {
   const taken = (chaos?.rules ?? []).map((entry) => entry.rule.id);
   const rule = compose(fields, draft, taken);
   const save = async (enabled) => {
+    if (!form.current.reportValidity()) return;
     setBusy(true);
     setFailure(null);
     try {
@@ -39,7 +40,7 @@ export function RuleForm({ draft, fixed = false, onDone }) {
     <${WhatFields} fields=${fields} change=${change} />
     <${Slider} value=${fields.percent} onChange=${(percent) => change({ percent })} />
     <${MoreFields} fields=${fields} change=${change} fixedId=${draft.id} suggestion=${rule.id} />
-    <p class="preview" aria-live="polite">${ruleWords(rule)}</p>
+    <p class="preview" aria-live="polite">${rule.where ? ruleWords(rule) : "Choose a place, and this line says what will happen there."}</p>
     ${failure && html`<div class="problems" role="alert"><strong>${failure.message}</strong>
       ${failure.problems?.length > 0 && html`<ul>${failure.problems.map((each) => html`<li><code>${each.key}</code> ${each.message}</li>`)}</ul>`}</div>`}
     <div class="form-foot">
@@ -137,6 +138,6 @@ function MoreFields({ fields, change, fixedId, suggestion }) {
       onChange=${(event) => change({ position: event.target.checked ? "request" : "attempt" })} /> retries cannot help</label>`}
   </div></div>
   <div class="field"><label for="${id}i">Name</label>
-    <input id="${id}i" type="text" value=${fields.id} readonly=${Boolean(fixedId)} placeholder=${suggestion} pattern="[a-z0-9\\-]+"
-      title="Lower-case letters, digits and -" onInput=${(event) => change({ id: event.target.value })} /></div>`;
+    <input id="${id}i" type="text" value=${fields.id} readonly=${Boolean(fixedId)} placeholder=${suggestion} autocomplete="off"
+      spellcheck=${false} title="Lower-case letters, digits and -" onInput=${(event) => change({ id: event.target.value })} /></div>`;
 }

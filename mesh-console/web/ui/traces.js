@@ -23,15 +23,19 @@ export function Traces() {
   const { traces, error } = useTraces({ filter, limit: 50 }, held);
   const hold = () => setHeld(true);
   const release = () => setHeld(false);
-  return html`<section class="panel traces" aria-labelledby="traces-title" onMouseEnter=${hold} onMouseLeave=${release}
-    onFocusIn=${hold} onFocusOut=${release}>
+  const choose = (next) => {
+    release();
+    setFilter(next);
+  };
+  return html`<section class="panel traces" aria-labelledby="traces-title">
     <div class="panel-head"><h2 id="traces-title">Traces</h2>
-      <${Segments} label="Which traces" options=${FILTERS} value=${filter} onChange=${setFilter} />
+      <${Segments} label="Which traces" options=${FILTERS} value=${filter} onChange=${choose} />
       <small class="muted" role="status">${held ? "holds still while you point" : "newest first"}</small>
       <${Find} /></div>
     ${error && html`<p class="problems" role="alert">${error}</p>`}
     ${traces && !traces.length && html`<${Empty} title=${HINTS[filter][0]}>${HINTS[filter][1]}<//>`}
-    ${traces?.length > 0 && html`<${TraceList} traces=${traces} />`}
+    ${traces?.length > 0 && html`<div onMouseEnter=${hold} onMouseLeave=${release} onFocusIn=${hold} onFocusOut=${release}>
+      <${TraceList} traces=${traces} /></div>`}
   </section>`;
 }
 

@@ -30,11 +30,11 @@ export function Waterfall({ trace, chosen }) {
     history.replaceState(null, "", next ? `#/trace/${trace.id}/${next}` : `#/trace/${trace.id}`);
   };
   const rows = visible(trace.rows, closed);
-  return html`<div class="waterfall" ref=${list} role="tree" aria-label="Spans" onKeyDown=${(event) => keys(event, fold)}>
+  return html`<div class="waterfall" ref=${list}>
     <${Axis} trace=${trace} scale=${scale}>${calm.length > 0 && html`<button type="button" class="link" onClick=${() => setClosed(new Set(closed.size ? [] : calm))}>
       ${closed.size ? `show all ${trace.rows.length} spans` : "fold calls without trouble"}</button>`}<//>
-    ${rows.map((span) => html`<${Row} key=${span.id} span=${span} trace=${trace} scale=${scale} closed=${closed.has(span.id)}
-      open=${open === span.id} onPick=${() => pick(span.id)} onFold=${() => fold(span.id, !closed.has(span.id))} />`)}
+    <div role="tree" aria-label="Spans" onKeyDown=${(event) => keys(event, fold)}>${rows.map((span) => html`<${Row} key=${span.id} span=${span} trace=${trace} scale=${scale} closed=${closed.has(span.id)}
+      open=${open === span.id} onPick=${() => pick(span.id)} onFold=${() => fold(span.id, !closed.has(span.id))} />`)}</div>
     <p class="legend muted"><span><i class="bar-key app"></i>application</span><span><i class="bar-key side"></i>sidecar</span>
       <span><i class="bar-key bad"></i>fault or error</span><span><i class="bar-key wait"></i>pause before a retry</span>
       <span class="hint">↑ ↓ move, ← → fold, Enter shows a span’s details.</span></p>
@@ -100,8 +100,7 @@ function Row({ span, trace, scale, closed, open, onPick, onFold }) {
     ${span.children.length
       ? html`<button type="button" class=${closed ? "twist shut" : "twist"} tabindex="-1" aria-label=${closed ? "Unfold" : "Fold"} onClick=${onFold}></button>`
       : html`<span class="twist none" aria-hidden="true"></span>`}
-    <button type="button" class="span-main" onClick=${onPick} aria-expanded=${String(open)}
-      aria-label=${`${span.service}, ${span.name}, ${micros(span.duration)}${names.length ? `, fault injected by ${names.join(", ")}` : ""}${bad ? ", failed" : ""}`}>
+    <button type="button" class="span-main" onClick=${onPick} aria-expanded=${String(open)}>
       <span class="span-name"><i class="dot svc-${serviceHue(span.service)}"></i><b>${span.service}</b> <span class="op">${span.name}${leads ? ` → ${leads}` : ""}</span>
         ${span.attempt > 1 && html`<em class="chip warn">↻ ${span.attempt}</em>`}
         ${closed && html`<em class="chip">+${below(span)}</em>`}</span>
@@ -110,7 +109,7 @@ function Row({ span, trace, scale, closed, open, onPick, onFold }) {
         ${span.pause && html`<${Pause} pause=${span.pause} scale=${scale} />`}
         <span class="span-bar svc-${serviceHue(span.service)}" style=${{ left: `${left}%`, width: `${width}%` }}></span>
         ${span.events.filter((event) => event.name !== "mesh.backoff").map((event) => html`<span class=${event.name === "mesh.fault" ? "pin bad" : "pin"} style=${{ left: `${scale.at(event.at) * 100}%` }} title=${event.name}></span>`)}
-        <span class=${late ? "bar-label before" : "bar-label"} style=${late ? { right: `${100 - left}%` } : { left: `${left + width}%` }}>${label.join("  ")}</span>
+        <span class=${late ? "bar-label before" : "bar-label"} style=${late ? { right: `${100 - left}%` } : { left: `${left + width}%` }}>${label.join("  ")}${bad && html`<span class="unseen"> failed</span>`}</span>
       </span>
     </button>
     ${open && html`<${SpanDetail} span=${span} trace=${trace} onLink=${() => go("trace", trace.id, span.id)} />`}
