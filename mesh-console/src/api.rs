@@ -5,7 +5,7 @@ use mesh_proxy::config::{Problem, Rule};
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/mesh/overview`, and event `overview` of `GET /api/mesh/events`, once a second.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Overview {
     /// Name of the mesh.
     pub mesh: String,
@@ -19,6 +19,10 @@ pub struct Overview {
     pub edges: Vec<EdgeState>,
     /// Fill of the trace store.
     pub store: StoreState,
+    /// Where callers outside reach the mesh, as `http://127.0.0.1:4080`; none where
+    /// the console was not told.
+    #[serde(default)]
+    pub shop_url: Option<String>,
 }
 
 /// A service and its instances.
@@ -65,6 +69,32 @@ pub struct EdgeState {
     /// Retries a second.
     pub retries_per_second: f64,
     /// Faults injected a second on this edge or at its destination.
+    pub faults_per_second: f64,
+}
+
+/// `GET /api/mesh/edge?source=&destination=`: how an edge went lately.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EdgeHistory {
+    /// The caller; `external` for what enters the mesh.
+    pub source: String,
+    /// The called.
+    pub destination: String,
+    /// One sample each five seconds of the last fifteen minutes, oldest first.
+    pub samples: Vec<EdgeSample>,
+}
+
+/// Five seconds of an edge.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EdgeSample {
+    /// Their end, milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// What the caller saw, after retries.
+    pub requests: Signals,
+    /// Share of attempts that succeeded, 0 to 1. None without attempts.
+    pub attempt_success: Option<f64>,
+    /// Retries a second.
+    pub retries_per_second: f64,
+    /// Faults injected a second.
     pub faults_per_second: f64,
 }
 

@@ -5,13 +5,20 @@
 //! each its addresses; or it says where they are, as in containers, and nothing
 //! is chosen. The console takes resolved files only.
 
+mod check;
+mod compile;
+mod resolve;
+mod rules;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use mesh_proxy::config::{Budget, Problem, RateLimit, RetryPolicy, Rule, units};
+use mesh_proxy::config::{Budget, RateLimit, RetryPolicy, Rule, units};
 use serde::{Deserialize, Serialize};
+
+pub use resolve::Listener;
 
 /// A whole mesh.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -202,9 +209,18 @@ impl MeshFile {
         serde_saphyr::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// Everything that is wrong with the file; empty: nothing.
+    /// Names of all services, for messages that say what there is.
     #[must_use]
-    pub fn check(&self) -> Vec<Problem> {
-        Vec::new()
+    pub fn known_services(&self) -> String {
+        let names: Vec<&str> = self.services.keys().map(String::as_str).collect();
+        names.join(", ")
+    }
+
+    /// Whether the file lets `source` call `destination`.
+    #[must_use]
+    pub fn may_call(&self, source: &str, destination: &str) -> bool {
+        self.services
+            .get(source)
+            .is_some_and(|service| service.calls.iter().any(|name| name == destination))
     }
 }

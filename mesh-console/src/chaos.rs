@@ -1,0 +1,296 @@
+//! Chaos rules: the one place where they are turned on and off.
+//!
+//! Every change goes through [`Chaos::change`]: it is saved first and published
+//! next, so that after a restart of the console what is shown is what is in force.
+
+mod saved;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use mesh_proxy::config::{Problem, Rule};
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    ConsoleError,
+    activity::ActivityLog,
+    clock::{Clock, millis},
+    mesh_file::MeshFile,
+    snapshots::Published,
+};
+use saved::Saved;
+
+/// Most rules at once; they travel in every snapshot.
+const MOST: usize = 100;
+
+/// Longest time a rule may be in force: a forgotten one must not outlive the day.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// How often the time of day is looked at while rules are in force: a laptop
+/// that slept must not keep a rule for the time it slept.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Rules in force and waiting, and who hears of them.
+pub(crate) struct Chaos {
+    mesh: Arc<MeshFile>,
+    clock: Clock,
+    activity: Arc<ActivityLog>,
+    file: Option<PathBuf>,
+    /// Held across saving and publishing, so that changes are put in one order.
+    order: Mutex<()>,
+    published: watch::Sender<Arc<Published>>,
+}
+
+impl Chaos {
+    /// Rules as they were left in `data_dir`, or those of the mesh file.
+    pub(crate) fn open(
+        mesh: Arc<MeshFile>,
+        clock: Clock,
+        activity: Arc<ActivityLog>,
+        data_dir: Option<PathBuf>,
+    ) -> Result<Self, ConsoleError> {
+        let file = data_dir.map(saved::file_in).transpose()?;
+        let saved = saved::open(file.as_deref(), &mesh, &activity);
+        let mut rules = saved.rules;
+        start_times(&mut rules, clock.now_ms());
+        let chaos = Self {
+            published: watch::Sender::new(Arc::new(Published::default())),
+            order: Mutex::default(),
+            mesh,
+            clock,
+            activity,
+            file,
+        };
+        chaos.publish(saved.revision + 1, rules);
+        Ok(chaos)
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.subscribe()
+    }
+
+    pub(crate) fn current(&self) -> Arc<Published> {
+        Arc::clone(&self.published.borrow())
+    }
+
+    /// Adds a rule, or puts it in the place of the one with its id.
+    pub(crate) async fn put(&self, mut rule: Rule) -> Result<(), ConsoleError> {
+        let problems = self.check(&rule);
+        if !problems.is_empty() {
+            let id = rule.id;
+            return Err(ConsoleError::BadRule { id, problems });
+        }
+        self.switch(&mut rule);
+        let text = describe(&rule);
+        self.change(|rules| {
+            match rules.iter().position(|old| old.id == rule.id) {
+                Some(old) => rules[old] = rule,
+                None if rules.len() >= MOST => {
+                    return Err(ConsoleError::TooManyRules { most: MOST });
+                }
+                None => rules.push(rule),
+            }
+            Ok(Some(text))
+        })
+        .await
+    }
+
+    /// Turns a rule on, with its time anew, or off.
+    pub(crate) async fn turn(&self, id: &str, on: bool) -> Result<(), ConsoleError> {
+        self.change(|rules| {
+            let index = find(rules, id)?;
+            let rule = &mut rules[index];
+            if !rule.enabled && !on {
+                return Ok(None);
+            }
+            rule.enabled = on;
+            self.switch(rule);
+            Ok(Some(describe(rule)))
+        })
+        .await
+    }
+
+    /// Forgets a rule.
+    pub(crate) async fn remove(&self, id: &str) -> Result<(), ConsoleError> {
+        self.change(|rules| {
+            let index = find(rules, id)?;
+            rules.remove(index);
+            Ok(Some(format!("`{id}` was removed")))
+        })
+        .await
+    }
+
+    /// Turns every rule off.
+    pub(crate) async fn halt(&self) -> Result<(), ConsoleError> {
+        self.change(|rules| {
+            let on: Vec<&mut Rule> = rules.iter_mut().filter(|rule| rule.enabled).collect();
+            let count = on.len();
+            for rule in on {
+                turn_off(rule);
+            }
+            Ok((count > 0).then(|| format!("all chaos was halted: {count} rules turned off")))
+        })
+        .await
+    }
+
+    /// Turns rules off when their time is over, until `shutdown`.
+    pub(crate) async fn expire(&self, shutdown: CancellationToken) {
+        let mut published = self.watch();
+        loop {
+            let left = self.shortest_left(&published.borrow_and_update().rules);
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = published.changed() => if changed.is_err() { return },
+                () = pause(left) => self.turn_off_expired().await,
+            }
+        }
+    }
+
+    async fn turn_off_expired(&self) {
+        let now = self.clock.now_ms();
+        let expire = |rules: &mut Vec<Rule>| {
+            let over: Vec<String> = rules
+                .iter_mut()
+                .filter(|rule| rule.enabled && rule.expires_at_ms.is_some_and(|end| end <= now))
+                .map(|rule| {
+                    turn_off(rule);
+                    format!("`{}`", rule.id)
+                })
+                .collect();
+            let text = format!("{} turned off: its time is over", over.join(", "));
+            Ok((!over.is_empty()).then_some(text))
+        };
+        if let Err(error) = self.change(expire).await {
+            tracing::error!(%error, "expired chaos rules could not be turned off");
+        }
+    }
+
+    /// Applies a change to a copy of the rules; a change that tells nothing is
+    /// none, and makes no revision.
+    async fn change(
+        &self,
+        apply: impl FnOnce(&mut Vec<Rule>) -> Result<Option<String>, ConsoleError>,
+    ) -> Result<(), ConsoleError> {
+        let _in_order = self.order.lock().await;
+        let current = self.current();
+        let mut rules = current.rules.to_vec();
+        let Some(text) = apply(&mut rules)? else {
+            return Ok(());
+        };
+        let revision = current.revision + 1;
+        self.save(revision, &rules).await;
+        self.publish(revision, rules);
+        self.activity.add("chaos", text);
+        Ok(())
+    }
+
+    /// A disk that is full must not keep anybody from halting chaos: what cannot
+    /// be saved is put in force all the same, and said.
+    async fn save(&self, revision: u64, rules: &[Rule]) {
+        let Some(file) = &self.file else { return };
+        let saved = Saved::new(revision, &self.mesh, rules);
+        if let Err(error) = saved.write(file).await {
+            let text = format!(
+                "chaos rules could not be saved to {}: {error}; a restart of the console loses this change",
+                file.display()
+            );
+            self.activity.add("chaos", text);
+        }
+    }
+
+    fn publish(&self, revision: u64, rules: Vec<Rule>) {
+        let next = self.current().next(&self.mesh, revision, rules);
+        self.published.send_replace(Arc::new(next));
+    }
+
+    fn check(&self, rule: &Rule) -> Vec<Problem> {
+        let mut problems = self.mesh.check_rule(rule);
+        if rule.ttl > LONGEST {
+            problems.push(Problem {
+                key: "for".to_owned(),
+                message: format!(
+                    "{} is longer than {}, the longest time of a rule",
+                    humantime::format_duration(rule.ttl),
+                    humantime::format_duration(LONGEST)
+                ),
+            });
+        }
+        problems
+    }
+
+    fn switch(&self, rule: &mut Rule) {
+        let end = self.clock.now_ms().saturating_add(millis(rule.ttl));
+        rule.expires_at_ms = rule.enabled.then_some(end);
+    }
+
+    fn shortest_left(&self, rules: &[Rule]) -> Option<Duration> {
+        let now = self.clock.now_ms();
+        rules
+            .iter()
+            .filter(|rule| rule.enabled)
+            .filter_map(|rule| rule.expires_at_ms)
+            .min()
+            .map(|end| Duration::from_millis(end.saturating_sub(now)))
+    }
+}
+
+/// Waits until the next end, or for ever while nothing is in force.
+async fn pause(left: Option<Duration>) {
+    match left {
+        Some(left) => tokio::time::sleep(left.min(LOOK)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn find(rules: &[Rule], id: &str) -> Result<usize, ConsoleError> {
+    rules.iter().position(|rule| rule.id == id).ok_or_else(|| {
+        let known: Vec<&str> = rules.iter().map(|rule| rule.id.as_str()).collect();
+        ConsoleError::UnknownRule {
+            id: id.to_owned(),
+            known: known.join(", "),
+        }
+    })
+}
+
+fn turn_off(rule: &mut Rule) {
+    rule.enabled = false;
+    rule.expires_at_ms = None;
+}
+
+/// Rules that are on get an end, those whose end is over are turned off.
+fn start_times(rules: &mut [Rule], now: u64) {
+    for rule in rules.iter_mut() {
+        match rule.expires_at_ms {
+            _ if !rule.enabled => rule.expires_at_ms = None,
+            Some(end) if end <= now => turn_off(rule),
+            Some(_) => {}
+            None => rule.expires_at_ms = Some(now.saturating_add(millis(rule.ttl))),
+        }
+    }
+}
+
+fn describe(rule: &Rule) -> String {
+    if !rule.enabled {
+        return format!("`{}` is off", rule.id);
+    }
+    let fault = match (&rule.delay, &rule.abort) {
+        (Some(delay), Some(abort)) => format!(
+            "delay {} and abort {}",
+            humantime::format_duration(delay.0),
+            abort.0
+        ),
+        (Some(delay), None) => format!("delay {}", humantime::format_duration(delay.0)),
+        (None, Some(abort)) => format!("abort {}", abort.0),
+        (None, None) => "no fault".to_owned(),
+    };
+    format!(
+        "`{}` is on: {fault}, {} % of {}, for {}",
+        rule.id,
+        rule.percent,
+        rule.place,
+        humantime::format_duration(rule.ttl)
+    )
+}
+
+#[cfg(test)]
+mod tests;

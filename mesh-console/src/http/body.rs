@@ -1,0 +1,58 @@
+//! JSON bodies, read strictly and refused in the API's own words.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::ConsoleError;
+
+/// A JSON body of the right type.
+pub(crate) struct Strict<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
+    type Rejection = ConsoleError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ConsoleError> {
+        require_json(request.headers())?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    ConsoleError::TooLarge("the body is too large; send less than 2 MB".to_owned())
+                }
+                _ => ConsoleError::BadRequest(format!("the body cannot be read: {error}")),
+            })?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| ConsoleError::BadRequest(format!("the body is not right: {error}")))
+    }
+}
+
+/// A query string of the right type.
+pub(crate) struct StrictQuery<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for StrictQuery<T> {
+    type Rejection = ConsoleError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ConsoleError> {
+        Query::from_request_parts(parts, state)
+            .await
+            .map(|Query(query)| Self(query))
+            .map_err(|error| ConsoleError::BadRequest(error.body_text()))
+    }
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), ConsoleError> {
+    let value = headers.get(header::CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = value.split(';').next().unwrap_or("").trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ConsoleError::WrongMediaType(format!(
+        "`{value}` is not understood; send `content-type: application/json`"
+    )))
+}

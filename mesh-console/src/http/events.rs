@@ -1,0 +1,113 @@
+//! The live feed: numbers each second, chaos and activity as they happen.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    extract::State,
+    response::{
+        IntoResponse,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::stream;
+use serde::Serialize;
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    watch,
+};
+
+use crate::{
+    api::{Activity, ChaosState, Overview},
+    shared::Shared,
+    snapshots::Published,
+};
+
+pub(super) async fn stream(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let feed = Feed::new(shared);
+    let events = stream::unfold(feed, |mut feed| async move {
+        let event = feed.next().await?;
+        Some((Ok::<_, Infallible>(event), feed))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// What one page still has to hear.
+struct Feed {
+    shared: Arc<Shared>,
+    overview: watch::Receiver<Arc<Overview>>,
+    published: watch::Receiver<Arc<Published>>,
+    registry: watch::Receiver<u64>,
+    activity: broadcast::Receiver<Activity>,
+    told: Option<Told>,
+}
+
+/// What was last said of chaos, but for the time that runs.
+type Told = (u64, usize, usize, Vec<u64>);
+
+impl Feed {
+    fn new(shared: Arc<Shared>) -> Self {
+        let mut overview = shared.overview.subscribe();
+        let mut published = shared.chaos.watch();
+        // A new page hears at once how things are.
+        overview.mark_changed();
+        published.mark_changed();
+        Self {
+            overview,
+            published,
+            registry: shared.registry.watch(),
+            activity: shared.activity.subscribe(),
+            shared,
+            told: None,
+        }
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shared.shutdown.cancelled() => return None,
+                changed = self.published.changed() => changed.ok()?,
+                changed = self.registry.changed() => changed.ok()?,
+                received = self.activity.recv() => match received {
+                    Ok(entry) => return Some(event("activity", &entry)),
+                    // A page too slow for so many asks for the list anew.
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return None,
+                },
+                changed = self.overview.changed() => {
+                    changed.ok()?;
+                    let overview = Arc::clone(&self.overview.borrow_and_update());
+                    // Counts of injected faults change with the numbers.
+                    self.published.mark_changed();
+                    return Some(event("overview", &*overview));
+                }
+            }
+            if let Some(event) = self.chaos() {
+                return Some(event);
+            }
+        }
+    }
+
+    fn chaos(&mut self) -> Option<Event> {
+        let state = self.shared.chaos_state();
+        let told = told(&state);
+        (self.told.replace(told.clone()) != Some(told)).then(|| event("chaos", &state))
+    }
+}
+
+fn told(state: &ChaosState) -> Told {
+    let injected = state.rules.iter().map(|rule| rule.injected).collect();
+    (
+        state.revision,
+        state.acknowledged,
+        state.sidecars,
+        injected,
+    )
+}
+
+fn event(name: &str, data: &impl Serialize) -> Event {
+    let event = Event::default().event(name);
+    event
+        .json_data(data)
+        .expect("the API's types are plain data with string keys")
+}

@@ -1,0 +1,214 @@
+//! Which sidecars there are, which hold a stream, and what each acknowledged.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use mesh_proxy::config::{Ack, Problem, Registration};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{ConsoleError, activity::ActivityLog, mesh_file::MeshFile};
+
+/// Most sidecars that are remembered.
+const MOST: usize = 1024;
+
+/// Service and instance: what a sidecar is known by.
+pub(crate) type Key = (String, String);
+
+/// A sidecar that registered at least once.
+#[derive(Clone, Debug)]
+pub(crate) struct Sidecar {
+    /// Where its `/metrics` is reached from here.
+    pub(crate) metrics: SocketAddr,
+    /// Its process; another one counts from zero.
+    pub(crate) pid: u32,
+    /// Holds a stream now.
+    pub(crate) connected: bool,
+    /// Revision it acknowledged last on this stream.
+    pub(crate) acknowledged: Option<u64>,
+    /// Why it refused the revision it answered last.
+    pub(crate) problems: Vec<Problem>,
+    /// Ends the stream, for one that takes its place.
+    replaced: CancellationToken,
+    stream: u64,
+}
+
+/// All sidecars; `changed` counts up at every change.
+pub(crate) struct Registry {
+    mesh: Arc<MeshFile>,
+    activity: Arc<ActivityLog>,
+    sidecars: Mutex<Sidecars>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Sidecars {
+    by_key: BTreeMap<Key, Sidecar>,
+    streams: u64,
+}
+
+/// A sidecar's hold on its stream: dropped with it.
+pub(crate) struct Hold {
+    registry: Arc<Registry>,
+    key: Key,
+    stream: u64,
+    /// Cancelled when another stream of the same sidecar takes over.
+    pub(crate) replaced: CancellationToken,
+}
+
+impl Registry {
+    pub(crate) fn new(mesh: Arc<MeshFile>, activity: Arc<ActivityLog>) -> Self {
+        Self {
+            mesh,
+            activity,
+            sidecars: Mutex::default(),
+            changed: watch::Sender::new(0),
+        }
+    }
+
+    /// Takes a sidecar in. One of the same name that still holds a stream loses
+    /// it: it was restarted, and its old connection has not been missed yet.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        registration: Registration,
+        peer: IpAddr,
+    ) -> Result<Hold, ConsoleError> {
+        if !self.mesh.services.contains_key(&registration.service) {
+            return Err(ConsoleError::UnknownService {
+                service: registration.service,
+                known: self.mesh.known_services(),
+            });
+        }
+        let replaced = CancellationToken::new();
+        let text = format!(
+            "the sidecar of {} connected (pid {}, version {})",
+            registration.instance, registration.pid, registration.version
+        );
+        let mut sidecar = Sidecar {
+            metrics: reachable(registration.metrics, peer),
+            pid: registration.pid,
+            connected: true,
+            acknowledged: None,
+            problems: Vec::new(),
+            replaced: replaced.clone(),
+            stream: 0,
+        };
+        let key = (registration.service, registration.instance);
+        let stream = {
+            let mut all = self.lock();
+            all.make_room(&key)?;
+            all.streams += 1;
+            sidecar.stream = all.streams;
+            if let Some(old) = all.by_key.insert(key.clone(), sidecar) {
+                old.replaced.cancel();
+            }
+            all.streams
+        };
+        self.activity.add("sidecar", text);
+        self.bump();
+        Ok(Hold {
+            registry: Arc::clone(self),
+            key,
+            stream,
+            replaced,
+        })
+    }
+
+    /// Takes a sidecar's answer to a snapshot.
+    pub(crate) fn acknowledge(&self, ack: Ack) -> Result<(), ConsoleError> {
+        let refused = (!ack.problems.is_empty()).then(|| {
+            let problems: Vec<String> = ack.problems.iter().map(ToString::to_string).collect();
+            format!(
+                "the sidecar of {} refused revision {}: {}",
+                ack.instance,
+                ack.revision,
+                problems.join("; ")
+            )
+        });
+        let key = (ack.service, ack.instance);
+        {
+            let mut all = self.lock();
+            let sidecar = all.by_key.get_mut(&key).filter(|one| one.connected);
+            let Some(sidecar) = sidecar else {
+                let (service, instance) = key;
+                return Err(ConsoleError::UnknownSidecar { service, instance });
+            };
+            if ack.problems.is_empty() {
+                sidecar.acknowledged = Some(ack.revision);
+            }
+            sidecar.problems = ack.problems;
+        }
+        if let Some(text) = refused {
+            self.activity.add("policy", text);
+        }
+        self.bump();
+        Ok(())
+    }
+
+    /// All sidecars as they are now.
+    pub(crate) fn list(&self) -> BTreeMap<Key, Sidecar> {
+        self.lock().by_key.clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn disconnect(&self, key: &Key, stream: u64) {
+        let gone = {
+            let mut all = self.lock();
+            let current = all.by_key.get_mut(key).filter(|one| one.stream == stream);
+            current.map(|sidecar| sidecar.connected = false).is_some()
+        };
+        if gone {
+            let text = format!("the sidecar of {} disconnected", key.1);
+            self.activity.add("sidecar", text);
+            self.bump();
+        }
+    }
+
+    fn bump(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sidecars> {
+        self.sidecars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sidecars {
+    /// Forgets sidecars that are gone when there are too many.
+    fn make_room(&mut self, key: &Key) -> Result<(), ConsoleError> {
+        if self.by_key.len() >= MOST && !self.by_key.contains_key(key) {
+            self.by_key.retain(|_, sidecar| sidecar.connected);
+            if self.by_key.len() >= MOST {
+                return Err(ConsoleError::TooManySidecars { most: MOST });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Hold {
+    pub(crate) fn service(&self) -> &str {
+        &self.key.0
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.registry.disconnect(&self.key, self.stream);
+    }
+}
+
+/// A sidecar that binds every interface is reached where it called from.
+fn reachable(addr: SocketAddr, peer: IpAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        SocketAddr::new(peer, addr.port())
+    } else {
+        addr
+    }
+}
