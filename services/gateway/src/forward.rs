@@ -78,7 +78,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn in_words(peer: &Peer, status: http::StatusCode, reason: Option<HeaderValue>) -> Response {
     let why = reason.as_ref().and_then(|reason| reason.to_str().ok());
     let code = why.unwrap_or("upstream_failed");
-    let message = format!("{} gave no answer of its own: {status} ({code})", peer.name());
+    let message = format!(
+        "{} gave no answer of its own: {status} ({code})",
+        peer.name()
+    );
     let mut response = error_response(status, code, message);
     if let Some(reason) = reason {
         response.headers_mut().insert("x-mesh-reason", reason);

@@ -39,7 +39,13 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the service until `shutdown`.
 pub async fn run(args: ServiceArgs, shutdown: CancellationToken) -> Result<()> {
-    kit::service::run(NAME, args, shutdown, |context| async move { build(&context) }).await
+    kit::service::run(
+        NAME,
+        args,
+        shutdown,
+        |context| async move { build(&context) },
+    )
+    .await
 }
 
 /// Finds the peers and makes the router.

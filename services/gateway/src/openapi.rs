@@ -141,7 +141,10 @@ mod tests {
         let merged = merge(&parts);
         assert_eq!(merged["components"]["schemas"]["a.Item"]["title"], "/a");
         assert_eq!(merged["components"]["schemas"]["b.Item"]["title"], "/b");
-        assert_eq!(merged["components"]["schemas"].as_object().unwrap().len(), 3);
+        assert_eq!(
+            merged["components"]["schemas"].as_object().unwrap().len(),
+            3
+        );
         let reference = &merged["paths"]["/b"]["get"]["schema"]["$ref"];
         assert_eq!(reference, "#/components/schemas/b.Item");
     }

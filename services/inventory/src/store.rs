@@ -169,7 +169,10 @@ fn agree(present: Reservation, wanted: &BTreeMap<Id, i64>) -> Result<Reservation
     if present.state == State::Released {
         return Err(Error::conflict(
             "already_released",
-            format!("order {} was released and cannot reserve again", present.order_id),
+            format!(
+                "order {} was released and cannot reserve again",
+                present.order_id
+            ),
         ));
     }
     if units(&present.items) != *wanted {

@@ -196,9 +196,7 @@ impl Error {
     /// What the caller is told: internals of a failed database stay in the log.
     fn public_message(&self) -> String {
         match self {
-            Self::Database(error) if is_busy(error) => {
-                "the database is busy, try again".to_owned()
-            }
+            Self::Database(error) if is_busy(error) => "the database is busy, try again".to_owned(),
             Self::Database(_) | Self::Stored(_) => "the service failed internally".to_owned(),
             other => other.to_string(),
         }

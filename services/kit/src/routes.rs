@@ -47,5 +47,9 @@ async fn wrong_method(request: Request) -> Response {
         request.method(),
         request.uri().path()
     );
-    error_response(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    error_response(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    )
 }

@@ -100,8 +100,14 @@ impl Context {
     /// Waits for the background work and closes the databases.
     pub async fn close(&self) {
         self.tasks.close();
-        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
-            tracing::warn!(left = self.tasks.len(), "background work did not end in time");
+        if tokio::time::timeout(DRAIN, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                left = self.tasks.len(),
+                "background work did not end in time"
+            );
         }
         let databases = std::mem::take(
             &mut *self

@@ -33,7 +33,10 @@ pub async fn build_with(
         .with(peer(users::NAME, users::build(context).await?))
         .with(peer(inventory::NAME, inventory::build(context).await?))
         .with(peer(payments::NAME, payments::build(context).await?))
-        .with(peer(notifications::NAME, notifications::build(context).await?));
+        .with(peer(
+            notifications::NAME,
+            notifications::build(context).await?,
+        ));
     let products = products::build(&context.with_peers(peers.clone())).await?;
     let peers = peers.with(peer(products::NAME, products));
     let orders = orders::build(&context.with_peers(peers.clone())).await?;

@@ -11,7 +11,11 @@ const MAX_MESSAGE: usize = 2_000;
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct NewNotification {
     /// What to say.
-    #[schema(example = "Your order is on its way", min_length = 1, max_length = 2000)]
+    #[schema(
+        example = "Your order is on its way",
+        min_length = 1,
+        max_length = 2000
+    )]
     pub message: String,
     /// Whom to tell.
     pub user_id: Id,

@@ -69,7 +69,11 @@ async fn create(
             let adding = store.add(&new, key, Some(ORDER_CREATED));
             mesh_telemetry::service::process(ORDER_CREATED, id, creation, adding).await?
         }
-        _ => store.add(&new, key, is_order.then_some(ORDER_CREATED)).await?,
+        _ => {
+            store
+                .add(&new, key, is_order.then_some(ORDER_CREATED))
+                .await?
+        }
     };
     Ok(Json(Sent {
         message: "Notification sent".to_owned(),
@@ -90,6 +94,8 @@ async fn list(
     State(store): State<Store>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Vec<Notification>>> {
-    let page = Page { limit: wanted.limit };
+    let page = Page {
+        limit: wanted.limit,
+    };
     Ok(Json(store.list(wanted.user_id, page.limit()).await?))
 }

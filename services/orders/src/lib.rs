@@ -119,7 +119,9 @@ async fn list(
     State(shared): State<Shared>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Vec<Order>>> {
-    let page = Page { limit: wanted.limit };
+    let page = Page {
+        limit: wanted.limit,
+    };
     let store = &shared.placing.store;
     Ok(Json(store.list(wanted.user_id, page.limit()).await?))
 }

@@ -87,8 +87,13 @@ async fn charge(
 #[utoipa::path(get, path = "/payments", tag = NAME, params(Wanted), responses(
     (status = 200, body = Vec<Payment>),
 ))]
-async fn list(State(store): State<Store>, Query(wanted): Query<Wanted>) -> Result<Json<Vec<Payment>>> {
-    let page = Page { limit: wanted.limit };
+async fn list(
+    State(store): State<Store>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Vec<Payment>>> {
+    let page = Page {
+        limit: wanted.limit,
+    };
     let order = wanted.order_id.as_deref();
     Ok(Json(store.list(order, page.limit()).await?))
 }

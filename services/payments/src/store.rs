@@ -31,8 +31,7 @@ const GIVEN_UP: &str = "SELECT count(*) FROM refunded_orders WHERE order_id = ?"
 const GIVE_UP: &str = "INSERT INTO refunded_orders (order_id, created_at_ms) VALUES (?, ?) \
     ON CONFLICT (order_id) DO NOTHING";
 const REFUND: &str = "UPDATE payments SET status = 'refunded' WHERE order_id = ?";
-const REFUNDED: &str =
-    "SELECT coalesce(sum(amount_cents), 0) FROM payments WHERE order_id = ? AND status = 'refunded'";
+const REFUNDED: &str = "SELECT coalesce(sum(amount_cents), 0) FROM payments WHERE order_id = ? AND status = 'refunded'";
 
 type Row = (String, String, i64, String, i64);
 

@@ -12,7 +12,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{HeaderName, Method, StatusCode, header};
-use kit::{Call, Context, Error, ErrorBody, Id, Json, Page, Path, Peer, Query, Result, ServiceArgs};
+use kit::{
+    Call, Context, Error, ErrorBody, Id, Json, Page, Path, Peer, Query, Result, ServiceArgs,
+};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -67,7 +69,10 @@ pub fn router(state: Shared) -> Router {
     (status = 422, description = "A value cannot be accepted", body = ErrorBody),
     (status = 503, description = "Inventory cannot be told", body = ErrorBody),
 ))]
-async fn create(State(shared): State<Shared>, Json(new): Json<NewProduct>) -> Result<impl IntoResponse> {
+async fn create(
+    State(shared): State<Shared>,
+    Json(new): Json<NewProduct>,
+) -> Result<impl IntoResponse> {
     new.check()?;
     let context = shared.context.clone();
     let product = context
@@ -95,12 +100,17 @@ async fn add(shared: &Shared, new: NewProduct) -> Result<Product> {
     (status = 200, body = Vec<Product>),
     (status = 400, description = "The ids cannot be read", body = ErrorBody),
 ))]
-async fn list(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Result<Json<Vec<Product>>> {
+async fn list(
+    State(shared): State<Shared>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Vec<Product>>> {
     let store = &shared.store;
     if let Some(ids) = wanted.ids()? {
         return Ok(Json(store.some(&ids).await?));
     }
-    let page = Page { limit: wanted.limit };
+    let page = Page {
+        limit: wanted.limit,
+    };
     Ok(Json(store.list(page.limit()).await?))
 }
 

@@ -58,9 +58,7 @@ impl Store {
 
     /// Takes a product back that could not be completed.
     pub async fn remove(&self, id: Id) -> Result<()> {
-        let delete = sqlx::query(DELETE)
-            .bind(id.0)
-            .execute(self.database.pool());
+        let delete = sqlx::query(DELETE).bind(id.0).execute(self.database.pool());
         db("DELETE", "products", DELETE, delete).await?;
         Ok(())
     }

@@ -48,7 +48,10 @@ pub fn router(state: Store) -> Router {
     (status = 400, description = "The body is not JSON", body = ErrorBody),
     (status = 422, description = "A value cannot be accepted", body = ErrorBody),
 ))]
-async fn create(State(store): State<Store>, Json(user): Json<NewUser>) -> Result<impl IntoResponse> {
+async fn create(
+    State(store): State<Store>,
+    Json(user): Json<NewUser>,
+) -> Result<impl IntoResponse> {
     user.check()?;
     let user = store.add(user).await?;
     let location = format!("/users/{}", user.user_id);

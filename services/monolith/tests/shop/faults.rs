@@ -63,10 +63,16 @@ async fn a_charge_that_arrives_after_the_refund_is_refused() {
     let shop = Shop::open().await;
     let path = "/payments/refunds/order-1";
     let refund = shop.call("PUT", path, None).await;
-    assert_eq!((refund.status, &refund.body["refunded_cents"]), (200, &json!(0)));
+    assert_eq!(
+        (refund.status, &refund.body["refunded_cents"]),
+        (200, &json!(0))
+    );
     let late = json!({ "order_id": "order-1", "amount_cents": 100 });
     let late = shop.post_with_key("/payments", "order-1", late).await;
-    assert_eq!((late.status, &late.body["code"]), (409, &json!("order_given_up")));
+    assert_eq!(
+        (late.status, &late.body["code"]),
+        (409, &json!("order_given_up"))
+    );
 }
 
 #[tokio::test]
@@ -76,6 +82,9 @@ async fn a_reservation_that_arrives_after_the_release_is_refused() {
     let items = json!({ "items": [{ "product_id": 1, "quantity": 5 }] });
     assert_eq!(shop.call("DELETE", path, None).await.status, 200);
     let late = shop.call("PUT", path, Some(items)).await;
-    assert_eq!((late.status, &late.body["code"]), (409, &json!("already_released")));
+    assert_eq!(
+        (late.status, &late.body["code"]),
+        (409, &json!("already_released"))
+    );
     assert_eq!(shop.units(1).await, 1_000_000);
 }

@@ -46,7 +46,10 @@ async fn people_are_led_to_the_documentation_and_programs_to_a_list() {
     let shop = Shop::open().await;
     let html = [("accept", "text/html,*/*")];
     let answer = shop.send("GET", "/", &html, Body::empty()).await;
-    assert_eq!((answer.status, &answer.headers["location"]), (303, &"/docs".parse().unwrap()));
+    assert_eq!(
+        (answer.status, &answer.headers["location"]),
+        (303, &"/docs".parse().unwrap())
+    );
     let list = shop.get("/").await.body;
     assert_eq!(list["openapi"], "/openapi.json");
     for path in ["/docs", "/docs/docs.js", "/docs/docs.css"] {
@@ -54,7 +57,10 @@ async fn people_are_led_to_the_documentation_and_programs_to_a_list() {
         assert_eq!(page.status, 200);
         let policy = page.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'"));
-        assert!(!page.body.to_string().contains("https://"), "{path} loads from elsewhere");
+        assert!(
+            !page.body.to_string().contains("https://"),
+            "{path} loads from elsewhere"
+        );
     }
 }
 

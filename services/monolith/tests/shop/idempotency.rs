@@ -27,7 +27,10 @@ async fn many_at_once_with_one_key_place_one_order() {
     let statuses: Vec<u16> = join_all(all).await.iter().map(|a| a.status).collect();
     assert!(statuses.contains(&201), "{statuses:?}");
     // The others came while the first was under way, or after it.
-    assert!(statuses.iter().all(|s| [201, 409].contains(s)), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|s| [201, 409].contains(s)),
+        "{statuses:?}"
+    );
     assert_eq!(shop.units(1).await, 999_998);
     let payments = shop.get("/payments").await.body;
     assert_eq!(payments.as_array().unwrap().len(), 1);
@@ -73,7 +76,10 @@ async fn reserving_and_releasing_can_be_repeated() {
         assert_eq!(shop.units(1).await, 999_995);
     }
     let other = shop.call("PUT", path, items(6)).await;
-    assert_eq!((other.status, &other.body["code"]), (409, &json!("already_reserved")));
+    assert_eq!(
+        (other.status, &other.body["code"]),
+        (409, &json!("already_reserved"))
+    );
     for _ in 0..2 {
         assert_eq!(shop.call("DELETE", path, None).await.status, 200);
         assert_eq!(shop.units(1).await, 1_000_000);

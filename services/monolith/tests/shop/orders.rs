@@ -24,7 +24,10 @@ async fn an_order_is_reserved_charged_and_announced() {
     assert_eq!(created.headers["location"], format!("/orders/{id}"));
 
     let found = shop.get(&format!("/orders/{id}")).await.body;
-    assert_eq!(found["items"][0], json!({ "product_id": 1, "quantity": 3, "price_cents": 6490 }));
+    assert_eq!(
+        found["items"][0],
+        json!({ "product_id": 1, "quantity": 3, "price_cents": 6490 })
+    );
     let payments = shop.get(&format!("/payments?order_id={id}")).await.body;
     assert_eq!(payments.as_array().unwrap().len(), 1);
     assert_eq!(payments[0]["amount_cents"], created.body["total_cents"]);
@@ -129,6 +132,11 @@ async fn a_product_that_inventory_does_not_hear_of_is_not_added() {
     let product = json!({ "name": "Tamper", "price_cents": 1990 });
     let refused = shop.post("/products", product).await;
     assert_eq!(refused.status, 503);
-    assert!(refused.body["message"].as_str().unwrap().contains("inventory"));
+    assert!(
+        refused.body["message"]
+            .as_str()
+            .unwrap()
+            .contains("inventory")
+    );
     assert_eq!(shop.everything().await, before);
 }

@@ -49,7 +49,9 @@ async fn announcements_survive_the_end_of_the_process() {
 #[tokio::test]
 async fn an_order_whose_process_died_is_carried_on() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(folder.path(), "orders", STEPS).await.unwrap();
+    let database = Database::open(folder.path(), "orders", STEPS)
+        .await
+        .unwrap();
     // Written down long ago, and nothing after that.
     let order = Order {
         order_id: "abandoned".to_owned(),

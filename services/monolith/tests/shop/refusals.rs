@@ -19,21 +19,111 @@ const CASES: &[Case] = &[
     ("POST", "/users", "[]", 422, "invalid_value"),
     ("POST", "/users", "{\"name\": 7}", 422, "invalid_value"),
     ("POST", "/users", "{\"name\": \"  \"}", 422, "invalid_value"),
-    ("POST", "/users", "{\"name\": \"A\", \"email\": \"a\"}", 422, "invalid_value"),
-    ("POST", "/products", "{\"name\": \"A\"}", 422, "invalid_value"),
-    ("POST", "/products", "{\"name\": \"A\", \"price_cents\": 0}", 422, "invalid_value"),
-    ("POST", "/products", "{\"name\": \"A\", \"price_cents\": -5}", 422, "invalid_value"),
-    ("POST", "/products", "{\"name\": \"A\", \"price_cents\": 1.5}", 422, "invalid_value"),
-    ("POST", "/products", "{\"name\": \"A\", \"price_cents\": 5, \"stock\": -1}", 422, "invalid_value"),
-    ("POST", "/payments", "{\"order_id\": \"a\", \"amount_cents\": 0}", 422, "invalid_value"),
-    ("POST", "/payments", "{\"order_id\": \"a\", \"amount_cents\": -100}", 422, "invalid_value"),
-    ("POST", "/payments", "{\"order_id\": \"\", \"amount_cents\": 100}", 422, "invalid_value"),
-    ("POST", "/payments", "{\"order_id\": \"a\", \"amount_cents\": 10000001}", 402, "payment_declined"),
-    ("POST", "/notifications", "{\"message\": \"\", \"user_id\": 1}", 422, "invalid_value"),
-    ("POST", "/notifications", "{\"message\": \"a\", \"user_id\": -1}", 422, "invalid_value"),
-    ("PUT", "/inventory/1", "{\"units\": -1}", 422, "invalid_value"),
-    ("POST", "/inventory/1/restock", "{\"quantity\": 0}", 422, "invalid_value"),
-    ("PUT", "/inventory/reservations/a", "{\"items\": []}", 422, "invalid_value"),
+    (
+        "POST",
+        "/users",
+        "{\"name\": \"A\", \"email\": \"a\"}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/products",
+        "{\"name\": \"A\"}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/products",
+        "{\"name\": \"A\", \"price_cents\": 0}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/products",
+        "{\"name\": \"A\", \"price_cents\": -5}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/products",
+        "{\"name\": \"A\", \"price_cents\": 1.5}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/products",
+        "{\"name\": \"A\", \"price_cents\": 5, \"stock\": -1}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/payments",
+        "{\"order_id\": \"a\", \"amount_cents\": 0}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/payments",
+        "{\"order_id\": \"a\", \"amount_cents\": -100}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/payments",
+        "{\"order_id\": \"\", \"amount_cents\": 100}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/payments",
+        "{\"order_id\": \"a\", \"amount_cents\": 10000001}",
+        402,
+        "payment_declined",
+    ),
+    (
+        "POST",
+        "/notifications",
+        "{\"message\": \"\", \"user_id\": 1}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/notifications",
+        "{\"message\": \"a\", \"user_id\": -1}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "PUT",
+        "/inventory/1",
+        "{\"units\": -1}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/inventory/1/restock",
+        "{\"quantity\": 0}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "PUT",
+        "/inventory/reservations/a",
+        "{\"items\": []}",
+        422,
+        "invalid_value",
+    ),
     (
         "PUT",
         "/inventory/reservations/a",
@@ -42,8 +132,20 @@ const CASES: &[Case] = &[
         "invalid_value",
     ),
     // orders
-    ("POST", "/orders", "{\"user_id\": 1, \"items\": []}", 422, "invalid_value"),
-    ("POST", "/orders", "{\"user_id\": 0, \"items\": []}", 422, "invalid_value"),
+    (
+        "POST",
+        "/orders",
+        "{\"user_id\": 1, \"items\": []}",
+        422,
+        "invalid_value",
+    ),
+    (
+        "POST",
+        "/orders",
+        "{\"user_id\": 0, \"items\": []}",
+        422,
+        "invalid_value",
+    ),
     (
         "POST",
         "/orders",
@@ -129,9 +231,15 @@ async fn a_wrong_method_is_told_the_right_ones() {
 async fn a_body_that_is_no_json_by_its_own_word_is_refused() {
     let shop = Shop::open().await;
     let before = shop.everything().await;
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "nonsense"] {
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "nonsense",
+    ] {
         let body = Body::from("{\"name\": \"A\"}");
-        let answer = shop.send("POST", "/users", &[("content-type", kind)], body).await;
+        let answer = shop
+            .send("POST", "/users", &[("content-type", kind)], body)
+            .await;
         assert_eq!(answer.status, 415, "{kind}");
         assert_eq!(answer.body["code"], "unsupported_media_type");
     }
@@ -147,7 +255,11 @@ async fn a_body_over_the_limit_is_refused_with_and_without_a_stated_length() {
     let text = json!({ "name": "A".repeat(kit::extract::MAX_BODY) }).to_string();
     let headers = [("content-type", "application/json")];
     let stated = Body::from(text.clone());
-    let chunks = text.into_bytes().chunks(4096).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let chunks = text
+        .into_bytes()
+        .chunks(4096)
+        .map(<[u8]>::to_vec)
+        .collect::<Vec<_>>();
     let chunks = chunks.into_iter().map(Ok::<_, std::io::Error>);
     let unstated = Body::from_stream(futures_util::stream::iter(chunks));
     for body in [stated, unstated] {
@@ -171,7 +283,9 @@ async fn unknown_fields_are_tolerated() {
 async fn an_unusable_idempotency_key_is_refused() {
     let shop = Shop::open().await;
     let charge = json!({ "order_id": "a", "amount_cents": 5 });
-    let answer = shop.post_with_key("/payments", &"k".repeat(256), charge).await;
+    let answer = shop
+        .post_with_key("/payments", &"k".repeat(256), charge)
+        .await;
     assert_eq!(answer.status, 400);
     assert_eq!(answer.body["code"], "invalid_idempotency_key");
     assert_eq!(shop.get("/payments").await.body, json!([]));

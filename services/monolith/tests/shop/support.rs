@@ -151,7 +151,13 @@ impl Shop {
     /// Everything that could have changed, through the front door.
     pub(crate) async fn everything(&self) -> Value {
         let mut all = Vec::new();
-        for path in ["/users", "/products", "/orders", "/payments", "/notifications"] {
+        for path in [
+            "/users",
+            "/products",
+            "/orders",
+            "/payments",
+            "/notifications",
+        ] {
             all.push(self.get(&format!("{path}?limit=100")).await.body);
         }
         for product in 1..=12 {
@@ -177,12 +183,7 @@ impl Shop {
     }
 }
 
-async fn with_fault(
-    name: &'static str,
-    faults: Faults,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn with_fault(name: &'static str, faults: Faults, request: Request, next: Next) -> Response {
     let fault = {
         let faults = faults.lock().unwrap();
         let exact = faults.get(&(name, Some(request.method().clone())));
