@@ -50,6 +50,7 @@ export const api = {
   activity: () => request("/api/mesh/activity"),
   traces: (query) => request(`/api/mesh/traces?${new URLSearchParams(query)}`),
   trace: async (id) => (await request(`/api/traces/${encodeURIComponent(id)}`))?.data?.[0] ?? null,
+  edge: (source, destination) => request(`/api/mesh/edge?${new URLSearchParams({ source, destination })}`),
   putRule: (rule) => write("POST", "/api/mesh/chaos", rule),
   toggleRule: (id, enabled) => write("PATCH", rulePath(id), { enabled }),
   deleteRule: (id) => write("DELETE", rulePath(id)),

@@ -43,7 +43,7 @@ async function catchUp() {
   const [overview, chaos, activity] = await Promise.allSettled([api.overview(), api.chaos(), api.activity()]);
   if (overview.status === "fulfilled") setOverview(overview.value);
   if (chaos.status === "fulfilled") setChaos(chaos.value);
-  if (activity.status === "fulfilled") set({ activity: activity.value });
+  if (activity.status === "fulfilled") addActivity(activity.value);
 }
 
 function watch() {

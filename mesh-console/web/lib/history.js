@@ -30,6 +30,16 @@ function push(key, sample) {
   if (samples.length > DEPTH) samples.shift();
 }
 
+/** Samples of an edge as the console kept them, in the form of those kept here. */
+export const fromConsole = (history) => history.samples.map((each) => ({
+  at: each.at_ms,
+  rps: each.requests.rps,
+  success: each.requests.success,
+  before: each.attempt_success,
+  p50: each.requests.p50_ms,
+  p99: each.requests.p99_ms,
+}));
+
 /** Samples of an edge (`edgeKey`), or of the whole mesh (""), oldest first. */
 export const samples = (key) => series.get(key) ?? [];
 

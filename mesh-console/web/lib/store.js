@@ -63,10 +63,14 @@ function settleReceipt(chaos) {
   pending = null;
 }
 
+/** Newest first; the stream and the first list may both tell of the same thing. */
 export function addActivity(entry) {
-  const entries = Array.isArray(entry) ? entry : [entry];
-  set({ activity: [...entries, ...(state.activity ?? [])].slice(0, 100) });
+  const entries = [...(Array.isArray(entry) ? entry : [entry]), ...(state.activity ?? [])];
+  const once = new Map(entries.map((each) => [`${each.at_ms} ${each.text}`, each]));
+  set({ activity: [...once.values()].sort((a, b) => b.at_ms - a.at_ms).slice(0, ACTIVITY_KEPT) });
 }
+
+const ACTIVITY_KEPT = 100;
 
 let toastId = 0;
 

@@ -2,7 +2,7 @@
 
 /**
  * `{id, rows, start, end, services, root, faults, retries}`; rows are spans in tree
- * order with `depth`, `children`, `fault`, `attempt` and `pause` (the wait before a retry).
+ * order with `depth`, `children`, `below`, `faults`, `attempt` and `pause` (the wait before a retry).
  * Times are microseconds since the Unix epoch.
  */
 export function readTrace(data) {
@@ -17,15 +17,14 @@ export function readTrace(data) {
   roots.sort(byTime);
   for (const span of spans) span.children.sort(byTime);
   for (const span of spans) markPauses(span);
-  const rows = [];
-  for (const root of roots) walk(root, 0, rows);
+  const rows = inOrder(roots);
   return {
     id: data?.traceID ?? "",
     rows,
     byId,
     root: roots[0] ?? null,
-    start: Math.min(...spans.map((span) => span.start)),
-    end: Math.max(...spans.map((span) => span.end)),
+    start: spans.reduce((least, span) => Math.min(least, span.start), Infinity),
+    end: spans.reduce((most, span) => Math.max(most, span.end), 0),
     services: [...new Set(rows.map((span) => span.service))],
     faults: [...new Set(rows.flatMap((span) => span.faults.map((fault) => fault.rule)))],
     retries: rows.filter((span) => span.attempt > 1).length,
@@ -79,10 +78,20 @@ function markPauses(span) {
   });
 }
 
-function walk(span, depth, rows) {
-  span.depth = depth;
-  rows.push(span);
-  for (const child of span.children) walk(child, depth + 1, rows);
+/** Parents before children; `below` counts a span's descendants. No recursion: a trace may be deep. */
+function inOrder(roots) {
+  const rows = [];
+  const waiting = [...roots].reverse();
+  while (waiting.length) {
+    const span = waiting.pop();
+    span.depth = span.parent ? span.parent.depth + 1 : 0;
+    rows.push(span);
+    for (let i = span.children.length - 1; i >= 0; i--) waiting.push(span.children[i]);
+  }
+  for (const span of [...rows].reverse()) {
+    span.below = span.children.reduce((sum, child) => sum + 1 + child.below, 0);
+  }
+  return rows;
 }
 
 /** Faults that struck this attempt: its own, and those of the callee's sidecar before its application. */

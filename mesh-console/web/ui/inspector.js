@@ -1,11 +1,11 @@
 // One service or one call, close up: numbers, the last minutes, chaos, traces.
 import { hits, millis, percent, place, rate, tone } from "../lib/format.js";
 import { html, useState } from "../lib/html.js";
-import { edgeKey, samples } from "../lib/history.js";
+import { edgeKey } from "../lib/history.js";
 import { href } from "../lib/route.js";
 import { useStore } from "../lib/store.js";
 import { RuleCard } from "./chaos.js";
-import { Chart } from "./chart.js";
+import { EdgeChart } from "./chart.js";
 import { Dot, Empty, Icon } from "./parts.js";
 import { RuleForm } from "./rule-form.js";
 import { TraceList, useTraces } from "./traces.js";
@@ -33,7 +33,7 @@ function EdgePanel({ source, destination }) {
     No request was seen, and no policy allows it. <a href="#/">Back to the mesh</a><//><//>`;
   return html`<${Frame} title=${title}>
     ${edge && html`<${EdgeNumbers} edge=${edge} />`}
-    <${Chart} samples=${samples(edgeKey(source, destination))} />
+    <${EdgeChart} source=${source} destination=${destination} />
     ${source !== "external" && html`<${Break} where=${edgeKey(source, destination)} rules=${rules} />`}
     <${Evidence} service=${destination} rules=${rules} keep=${(trace) => trace.services.includes(source) || source === "external"} />
   <//>`;

@@ -7,6 +7,9 @@ import { axis, callee, calmCalls, faultsOf, struck } from "../lib/trace.js";
 import { serviceHue } from "./parts.js";
 import { SpanDetail } from "./span-detail.js";
 
+/** More rows than this are not drawn at once; folding brings the rest into view. */
+const MOST_ROWS = 1500;
+
 export function Waterfall({ trace, chosen }) {
   const calm = useMemo(() => calmCalls(trace).map((span) => span.id), [trace]);
   const [closed, setClosed] = useState(() => new Set(calm));
@@ -29,12 +32,14 @@ export function Waterfall({ trace, chosen }) {
     setOpen(next);
     history.replaceState(null, "", next ? `#/trace/${trace.id}/${next}` : `#/trace/${trace.id}`);
   };
-  const rows = visible(trace.rows, closed);
+  const all = visible(trace.rows, closed);
+  const rows = all.slice(0, MOST_ROWS);
   return html`<div class="waterfall" ref=${list}>
     <${Axis} trace=${trace} scale=${scale}>${calm.length > 0 && html`<button type="button" class="link" onClick=${() => setClosed(new Set(closed.size ? [] : calm))}>
       ${closed.size ? `show all ${trace.rows.length} spans` : "fold calls without trouble"}</button>`}<//>
     <div role="tree" aria-label="Spans" onKeyDown=${(event) => keys(event, fold)}>${rows.map((span) => html`<${Row} key=${span.id} span=${span} trace=${trace} scale=${scale} closed=${closed.has(span.id)}
       open=${open === span.id} onPick=${() => pick(span.id)} onFold=${() => fold(span.id, !closed.has(span.id))} />`)}</div>
+    ${all.length > rows.length && html`<p class="muted">${all.length - rows.length} more spans are not drawn: fold some of those above to see them.</p>`}
     <p class="legend muted"><span><i class="bar-key app"></i>application</span><span><i class="bar-key side"></i>sidecar</span>
       <span><i class="bar-key bad"></i>fault or error</span><span><i class="bar-key wait"></i>pause before a retry</span>
       <span class="hint">↑ ↓ move, ← → fold, Enter shows a span’s details.</span></p>
@@ -42,7 +47,12 @@ export function Waterfall({ trace, chosen }) {
 }
 
 const without = (set, some) => new Set([...set].filter((each) => !some.includes(each)));
-const ancestors = (span) => (span?.parent ? [span.parent.id, ...ancestors(span.parent)] : []);
+
+function ancestors(span) {
+  const ids = [];
+  for (let at = span?.parent; at; at = at.parent) ids.push(at.id);
+  return ids;
+}
 
 function visible(rows, closed) {
   const hidden = new Set();
@@ -103,7 +113,7 @@ function Row({ span, trace, scale, closed, open, onPick, onFold }) {
     <button type="button" class="span-main" onClick=${onPick} aria-expanded=${String(open)}>
       <span class="span-name"><i class="dot svc-${serviceHue(span.service)}"></i><b>${span.service}</b> <span class="op">${span.name}${leads ? ` → ${leads}` : ""}</span>
         ${span.attempt > 1 && html`<em class="chip warn">↻ ${span.attempt}</em>`}
-        ${closed && html`<em class="chip">+${below(span)}</em>`}</span>
+        ${closed && html`<em class="chip">+${span.below}</em>`}</span>
       <span class="lane">
         ${scale.folds.map((fold) => html`<span class="fold" style=${{ left: `${fold.left * 100}%`, width: `${(fold.right - fold.left) * 100}%` }}></span>`)}
         ${span.pause && html`<${Pause} pause=${span.pause} scale=${scale} />`}
@@ -115,8 +125,6 @@ function Row({ span, trace, scale, closed, open, onPick, onFold }) {
     ${open && html`<${SpanDetail} span=${span} trace=${trace} onLink=${() => go("trace", trace.id, span.id)} />`}
   </div>`;
 }
-
-const below = (span) => span.children.reduce((sum, child) => sum + 1 + below(child), 0);
 
 function Pause({ pause, scale }) {
   const left = scale.at(pause.from) * 100;
