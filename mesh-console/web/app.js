@@ -2,7 +2,7 @@
 import { halt, toggleRule, toggleTheme } from "./lib/actions.js";
 import { start } from "./lib/feed.js";
 import { html, render, useEffect, useState } from "./lib/html.js";
-import { go, parse } from "./lib/route.js";
+import { go, href, parse } from "./lib/route.js";
 import { set, state, useStore } from "./lib/store.js";
 import { ActivityFeed } from "./ui/activity.js";
 import { Calls } from "./ui/calls.js";
@@ -88,6 +88,10 @@ function close(event, typing, draft, setDraft) {
   else if (state.route.view) go();
 }
 
+// `/trace/ID`, as Jaeger's links look, is a way in too.
+const asked = location.pathname.match(/^\/trace\/([0-9a-fA-F]+)\/?$/);
+if (asked) history.replaceState(null, "", `/${href("trace", asked[1].toLowerCase())}`);
+set({ route: parse(location.hash) });
 addEventListener("hashchange", () => set({ route: parse(location.hash) }));
 document.getElementById("app").replaceChildren();
 render(html`<${App} />`, document.getElementById("app"));
