@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     health::{self, HealthArgs},
     load::{self, LoadArgs},
-    runtime,
+    proxy, runtime,
     service::{self, ServiceRole},
     trace::{self, TraceArgs},
     up::{self, UpArgs},
@@ -63,7 +63,7 @@ enum Command {
     #[command(after_help = service::EXAMPLES)]
     Service(Box<ServiceRole>),
     /// Run one sidecar alone, beside a service of your own
-    #[command(after_help = PROXY_EXAMPLES)]
+    #[command(after_help = proxy::EXAMPLES)]
     Proxy(Box<mesh_proxy::cli::ProxyArgs>),
 }
 
@@ -84,13 +84,6 @@ Examples:
   glassmesh chaos add 'orders -> payments' --delay 200ms --percent 50 --for 2m
   glassmesh chaos halt";
 
-const PROXY_EXAMPLES: &str = "\
-Examples:
-  glassmesh proxy --config sidecar.yaml
-  glassmesh proxy --service orders --instance orders-1 --inbound 0.0.0.0:15001 \\
-                  --application 127.0.0.1:8001 --outbound 127.0.0.1:15002 \\
-                  --admin 127.0.0.1:15003 --metrics 127.0.0.1:15004 --control http://127.0.0.1:4090";
-
 impl Cli {
     /// Runs the command on a runtime that fits it.
     pub(crate) fn run(self) -> Result<(), Failure> {
@@ -102,14 +95,9 @@ impl Cli {
             Command::Health(args) => runtime::small(health::run(args)),
             Command::Console(args) => runtime::threaded(console::run(*args)),
             Command::Service(role) => runtime::threaded(service::run(*role)),
-            Command::Proxy(args) => proxy(*args),
+            Command::Proxy(args) => runtime::small(proxy::run(*args)),
         }
     }
-}
-
-fn proxy(args: mesh_proxy::cli::ProxyArgs) -> Result<(), Failure> {
-    let _ = args;
-    Ok(())
 }
 
 #[cfg(test)]

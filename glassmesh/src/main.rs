@@ -9,6 +9,7 @@ mod health;
 mod http_client;
 mod load;
 mod out;
+mod proxy;
 mod role;
 mod runtime;
 mod service;
