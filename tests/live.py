@@ -6,7 +6,7 @@
  1  the mesh file of the containers is accepted by a console
  2  a native mesh comes up on free ports, under load; faults are turned on
  3  a Prometheus with the project's own configuration scrapes it, and every
-    dashboard query, recording rule and exemplar is looked at
+    dashboard query and rule is looked at
  4  promtool reads the metrics of every process
  5  the console's page is used in a real browser (tests/browser)
  6  the mesh drains on Ctrl-C, with exit code 0 and no process left
@@ -38,7 +38,7 @@ BROWSER = ROOT / "tests" / "browser"
 
 START_LIMIT = 60  # a debug build on a busy two-core machine
 STOP_LIMIT = 30
-LOAD = 40  # requests a second: enough that every edge has samples within a minute
+LOAD = 30  # requests a second: enough that every edge has samples within a minute
 FAULTS = ["flaky-payments", "slow-inventory"]
 # Long enough for a rate over one minute, and for one more scrape.
 WATCH = 50
@@ -247,20 +247,6 @@ def check_rules(prometheus):
         raise Failed(f"a mesh with two mild faults fires {', '.join(sorted(broken))}")
 
 
-def check_exemplars(mesh, prometheus):
-    """A dot on a latency chart leads to a trace that the console has."""
-    now = time.time()
-    series = prometheus.get("/api/v1/query_exemplars", query="mesh_request_duration_seconds_bucket", start=now - 60, end=now)
-    traces = [one["labels"]["trace_id"] for entry in series for one in entry["exemplars"]]
-    if not traces:
-        raise Failed("Prometheus has no exemplars of mesh_request_duration_seconds; it asks for OpenMetrics, do sidecars answer with it?")
-    for trace in traces[-20:]:
-        with contextlib.suppress(Failed):
-            if json.loads(fetch(f"{mesh.console}/api/traces/{trace}"))["data"]:
-                return
-    raise Failed(f"none of the exemplars' traces is in the console, for one {traces[-1]}")
-
-
 def set_rule(mesh, rule, enabled):
     fetch(f"{mesh.console}/api/mesh/chaos/{rule}", method="PATCH", body={"enabled": enabled})
 
@@ -302,8 +288,6 @@ def watch(mesh, place, stack):
             raise Failed("the dashboard and the mesh disagree; see above")
     with check("recording rules have values, the right alert fires"):
         check_rules(prometheus)
-    with check("exemplars lead to traces"):
-        check_exemplars(mesh, prometheus)
     for rule in FAULTS:
         set_rule(mesh, rule, False)
 
