@@ -82,8 +82,16 @@ impl Console {
     /// Opens the listeners and reads what was saved. Port 0 takes any free one.
     pub async fn bind(config: ConsoleConfig, clock: Clock) -> Result<Self, ConsoleError> {
         let page = bind("page and API", "--listen or `ports.console`", config.listen);
-        let grpc = bind("OTLP/gRPC", "--otlp-grpc or `ports.otlp_grpc`", config.otlp_grpc);
-        let http = bind("OTLP/HTTP", "--otlp-http or `ports.otlp_http`", config.otlp_http);
+        let grpc = bind(
+            "OTLP/gRPC",
+            "--otlp-grpc or `ports.otlp_grpc`",
+            config.otlp_grpc,
+        );
+        let http = bind(
+            "OTLP/HTTP",
+            "--otlp-http or `ports.otlp_http`",
+            config.otlp_http,
+        );
         let (page, otlp_grpc, otlp_http) = (page.await?, grpc.await?, http.await?);
         let activity = Arc::new(ActivityLog::new(clock));
         let chaos = Chaos::open(
@@ -137,7 +145,12 @@ impl Console {
         let page = http::router(Arc::clone(&shared), guard, assets).merge(health);
         let servers = [
             serve("console_page", self.page, page, &shutdown),
-            serve("console_otlp_grpc", self.otlp_grpc, receiver.clone(), &shutdown),
+            serve(
+                "console_otlp_grpc",
+                self.otlp_grpc,
+                receiver.clone(),
+                &shutdown,
+            ),
             serve("console_otlp_http", self.otlp_http, receiver, &shutdown),
         ];
         let watching = task::spawn("console_watch", watch_edges(Arc::clone(&shared)));

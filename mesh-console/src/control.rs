@@ -20,7 +20,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{ConsoleError, http::body::Strict, registry::Hold, shared::Shared, snapshots::Published};
+use crate::{
+    ConsoleError, http::body::Strict, registry::Hold, shared::Shared, snapshots::Published,
+};
 
 /// Pause between empty lines that say "still here"; a sidecar gives up after
 /// three of them are missing.

@@ -112,7 +112,9 @@ impl Edges {
     pub(crate) fn injected(&self) -> BTreeMap<String, u64> {
         let state = self.lock();
         let rules = state.rules.iter();
-        rules.map(|(rule, count)| (rule.clone(), whole(*count))).collect()
+        rules
+            .map(|(rule, count)| (rule.clone(), whole(*count)))
+            .collect()
     }
 
     /// Samples of an edge, oldest first; none for one that was never seen.
@@ -140,7 +142,11 @@ impl State {
         let Scraped { key, pid, page } = scraped;
         let before = self.pages.insert(key.clone(), (pid, page.clone()));
         let Some((old_pid, old)) = before else { return };
-        let fresh = if old_pid == pid { page.since(&old) } else { page };
+        let fresh = if old_pid == pid {
+            page.since(&old)
+        } else {
+            page
+        };
         let mut arrived = Totals::default();
         for (edge, totals) in fresh.edges {
             if edge.0 == Side::Inbound {

@@ -15,7 +15,9 @@ use crate::api::ApiError;
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
     /// The machine gave no free port.
-    #[error("no free port on {host}: {source}; set `ports` in the mesh file to ports that are free")]
+    #[error(
+        "no free port on {host}: {source}; set `ports` in the mesh file to ports that are free"
+    )]
     NoFreePort {
         /// Address to listen on.
         host: IpAddr,

@@ -18,11 +18,7 @@ use axum::{
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::{
-    hex,
-    shared::Shared,
-    traces::TraceStore,
-};
+use crate::{hex, shared::Shared, traces::TraceStore};
 use model::{Envelope, Problem};
 use query::{Params, Query};
 

@@ -63,8 +63,7 @@ impl TraceService for Receiver {
 /// gRPC service and HTTP path together: a sender that mixes up the two ports
 /// is understood all the same.
 pub(crate) fn router(receiver: Receiver) -> Router {
-    let grpc =
-        TraceServiceServer::new(receiver.clone()).max_decoding_message_size(LARGEST_EXPORT);
+    let grpc = TraceServiceServer::new(receiver.clone()).max_decoding_message_size(LARGEST_EXPORT);
     let http = Router::new()
         .route("/v1/traces", post(export))
         .layer(DefaultBodyLimit::max(LARGEST_EXPORT))
@@ -96,7 +95,9 @@ async fn export(State(receiver): State<Receiver>, headers: HeaderMap, body: Byte
         },
         other => refuse(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            &format!("`{other}` is not understood; send application/x-protobuf or application/json"),
+            &format!(
+                "`{other}` is not understood; send application/x-protobuf or application/json"
+            ),
         ),
     }
 }

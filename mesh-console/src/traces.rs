@@ -46,7 +46,11 @@ pub(crate) struct Trace {
 impl Trace {
     /// Start of its earliest span, nanoseconds since the Unix epoch.
     pub(crate) fn start_ns(&self) -> u64 {
-        self.spans.iter().map(|span| span.start_ns).min().unwrap_or(0)
+        self.spans
+            .iter()
+            .map(|span| span.start_ns)
+            .min()
+            .unwrap_or(0)
     }
 }
 
@@ -169,7 +173,11 @@ impl Held {
     fn evict(&mut self, capacity: usize) {
         while self.bytes() > capacity {
             let calm = !self.calm.by_arrival.is_empty() && self.troubled.bytes <= capacity / 2;
-            let victims = if calm { &mut self.calm } else { &mut self.troubled };
+            let victims = if calm {
+                &mut self.calm
+            } else {
+                &mut self.troubled
+            };
             let Some((_, id)) = victims.by_arrival.pop_first() else {
                 break;
             };
@@ -225,8 +233,7 @@ impl Trace {
     /// Whether the span was new and had room.
     fn add(&mut self, span: Stored, largest: usize) -> bool {
         if let Some(first) = self.spans.iter_mut().find(|one| one.id == span.id) {
-            // The same bytes again are an export that was repeated.
-            first.repeated |= first.payload != span.payload;
+            first.repeated |= !first.is_same(&span);
             return false;
         }
         let bytes = span.bytes();

@@ -90,7 +90,11 @@ pub(super) fn open(file: Option<&Path>, mesh: &MeshFile, activity: &ActivityLog)
         Err(error) => {
             let aside = file.with_extension("json.unreadable");
             let kept = fs::rename(file, &aside).is_ok();
-            let place = if kept { aside.display().to_string() } else { String::from("its place") };
+            let place = if kept {
+                aside.display().to_string()
+            } else {
+                String::from("its place")
+            };
             complain(file, &format!("{error}; it is kept at {place}"), activity);
             fresh
         }

@@ -41,21 +41,35 @@ impl Drop for Folder {
 #[tokio::test]
 async fn halt_turns_everything_off_in_one_revision() {
     let chaos = open(MESH, Clock::System, None);
-    chaos.put(rule("{ id: x, where: a -> b, delay: 1s }")).await.unwrap();
+    chaos
+        .put(rule("{ id: x, where: a -> b, delay: 1s }"))
+        .await
+        .unwrap();
     chaos.turn("from-file", true).await.unwrap();
     let before = chaos.current().revision;
     chaos.halt().await.unwrap();
     assert_eq!(in_force(&chaos), [] as [&str; 0]);
     assert_eq!(chaos.current().revision, before + 1);
     chaos.halt().await.unwrap();
-    assert_eq!(chaos.current().revision, before + 1, "nothing was left to halt");
-    assert_eq!(chaos.current().rules.len(), 2, "rules wait for their toggle");
+    assert_eq!(
+        chaos.current().revision,
+        before + 1,
+        "nothing was left to halt"
+    );
+    assert_eq!(
+        chaos.current().rules.len(),
+        2,
+        "rules wait for their toggle"
+    );
 }
 
 #[tokio::test]
 async fn the_same_id_replaces() {
     let chaos = open(MESH, Clock::System, None);
-    chaos.put(rule("{ id: from-file, where: b, abort: 500 }")).await.unwrap();
+    chaos
+        .put(rule("{ id: from-file, where: b, abort: 500 }"))
+        .await
+        .unwrap();
     assert_eq!(chaos.current().rules.len(), 1);
     assert_eq!(in_force(&chaos), ["from-file"]);
 }
@@ -86,7 +100,10 @@ async fn turning_on_again_starts_the_time_anew() {
     let first = chaos.current().rules[0].expires_at_ms.unwrap();
     tokio::time::advance(Duration::from_secs(20)).await;
     chaos.turn("from-file", true).await.unwrap();
-    assert_eq!(chaos.current().rules[0].expires_at_ms.unwrap(), first + 20_000);
+    assert_eq!(
+        chaos.current().rules[0].expires_at_ms.unwrap(),
+        first + 20_000
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,13 +111,19 @@ async fn a_restart_keeps_rules_and_the_time_they_have_left() {
     let folder = Folder::new();
     let clock = Clock::tokio();
     let before = open(MESH, clock, Some(&folder.0));
-    before.put(rule("{ id: x, where: b, abort: 500, for: 10s }")).await.unwrap();
+    before
+        .put(rule("{ id: x, where: b, abort: 500, for: 10s }"))
+        .await
+        .unwrap();
     before.turn("from-file", true).await.unwrap();
     let old = before.current();
     tokio::time::advance(Duration::from_secs(5)).await;
     let after = open(MESH, clock, Some(&folder.0)).current();
     assert_eq!(after.rules, old.rules);
-    assert!(after.revision > old.revision, "sidecars must see a newer one");
+    assert!(
+        after.revision > old.revision,
+        "sidecars must see a newer one"
+    );
     tokio::time::advance(Duration::from_secs(6)).await;
     assert_eq!(in_force(&open(MESH, clock, Some(&folder.0))), ["from-file"]);
 }
@@ -118,7 +141,10 @@ async fn a_rule_that_was_removed_stays_removed() {
 async fn what_was_edited_in_the_mesh_file_wins_over_what_was_saved() {
     let folder = Folder::new();
     let before = open(MESH, Clock::System, Some(&folder.0));
-    before.put(rule("{ id: mine, where: b, abort: 500 }")).await.unwrap();
+    before
+        .put(rule("{ id: mine, where: b, abort: 500 }"))
+        .await
+        .unwrap();
     let edited = MESH.replace("abort: 503", "abort: 502");
     let after = open(&edited, Clock::System, Some(&folder.0)).current();
     let abort = |id: &str| {
@@ -158,5 +184,8 @@ async fn every_problem_of_a_rule_is_named() {
 async fn unknown_ids_are_answered_with_the_known() {
     let chaos = open(MESH, Clock::System, None);
     let error = chaos.turn("nope", true).await.unwrap_err();
-    assert!(error.to_string().contains("there are: from-file"), "{error}");
+    assert!(
+        error.to_string().contains("there are: from-file"),
+        "{error}"
+    );
 }

@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn lines_with_and_without_labels_are_read() {
-        let found = all("# HELP a b\n# TYPE a counter\na 1\nb{x=\"1\",y=\"two\",} 2.5e3 1700000000\n\n");
+        let found =
+            all("# HELP a b\n# TYPE a counter\na 1\nb{x=\"1\",y=\"two\",} 2.5e3 1700000000\n\n");
         assert_eq!(found.len(), 2);
         assert!((found[1].value - 2500.0).abs() < f64::EPSILON);
         assert_eq!(found[1].label("y"), "two");

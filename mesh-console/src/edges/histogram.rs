@@ -47,7 +47,11 @@ pub(super) fn quantile(buckets: &Buckets, share: f64) -> Option<f64> {
                 return Some(low);
             }
             let inside = count - below;
-            let part = if inside > 0.0 { (rank - below) / inside } else { 1.0 };
+            let part = if inside > 0.0 {
+                (rank - below) / inside
+            } else {
+                1.0
+            };
             return Some(low + (bound - low) * part);
         }
         (low, below) = (bound, *count);
@@ -68,7 +72,10 @@ mod tests {
     }
 
     fn close(found: Option<f64>, wanted: f64) {
-        assert!((found.unwrap() - wanted).abs() < 1e-9, "{found:?} is not {wanted}");
+        assert!(
+            (found.unwrap() - wanted).abs() < 1e-9,
+            "{found:?} is not {wanted}"
+        );
     }
 
     #[test]

@@ -67,7 +67,10 @@ impl Scraper {
         })
     }
 
-    async fn text(&self, addr: SocketAddr) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    async fn text(
+        &self,
+        addr: SocketAddr,
+    ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         let uri = Uri::builder()
             .scheme("http")
             .authority(addr.to_string())

@@ -29,8 +29,14 @@ impl Ticks {
 
     /// Seconds that its last ticks cover.
     pub(super) fn seconds_of(&self, ticks: u64) -> f64 {
-        let back = usize::try_from(ticks).unwrap_or(TICKS).min(self.0.len().saturating_sub(1));
-        let first = self.0.len().checked_sub(back + 1).and_then(|at| self.0.get(at));
+        let back = usize::try_from(ticks)
+            .unwrap_or(TICKS)
+            .min(self.0.len().saturating_sub(1));
+        let first = self
+            .0
+            .len()
+            .checked_sub(back + 1)
+            .and_then(|at| self.0.get(at));
         match (first, self.0.back()) {
             (Some(first), Some(last)) => last.duration_since(*first).as_secs_f64(),
             _ => 0.0,

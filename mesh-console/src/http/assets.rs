@@ -57,7 +57,8 @@ async fn asset(
 impl Source {
     async fn serve(&self, path: &str, headers: &HeaderMap) -> Response {
         let Some(file) = self.read(path).await else {
-            return ConsoleError::NotFound(format!("the page has no file `{path}`")).into_response();
+            return ConsoleError::NotFound(format!("the page has no file `{path}`"))
+                .into_response();
         };
         let tag = file.tag.as_deref().unwrap_or("");
         let known = headers.get(header::IF_NONE_MATCH);
@@ -109,7 +110,10 @@ struct File {
 impl From<EmbeddedFile> for File {
     fn from(file: EmbeddedFile) -> Self {
         Self {
-            tag: Some(format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]))),
+            tag: Some(format!(
+                "\"{}\"",
+                hex::encode(&file.metadata.sha256_hash()[..16])
+            )),
             bytes: file.data,
         }
     }
@@ -144,7 +148,15 @@ mod tests {
 
     #[test]
     fn no_path_leads_out_of_the_folder() {
-        for path in ["../Cargo.toml", "a/../../b", "/etc/passwd", ".git", "a//b", "a\\b", ""] {
+        for path in [
+            "../Cargo.toml",
+            "a/../../b",
+            "/etc/passwd",
+            ".git",
+            "a//b",
+            "a\\b",
+            "",
+        ] {
             assert!(!is_plain(path), "{path}");
         }
         assert!(is_plain("vendor/htm-3.js"));

@@ -17,14 +17,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ConsoleError> {
         require_json(request.headers())?;
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|error| match error.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    ConsoleError::TooLarge("the body is too large; send less than 2 MB".to_owned())
-                }
-                _ => ConsoleError::BadRequest(format!("the body cannot be read: {error}")),
-            })?;
+        let bytes =
+            Bytes::from_request(request, state)
+                .await
+                .map_err(|error| match error.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => ConsoleError::TooLarge(
+                        "the body is too large; send less than 2 MB".to_owned(),
+                    ),
+                    _ => ConsoleError::BadRequest(format!("the body cannot be read: {error}")),
+                })?;
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| ConsoleError::BadRequest(format!("the body is not right: {error}")))

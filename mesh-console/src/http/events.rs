@@ -97,12 +97,7 @@ impl Feed {
 
 fn told(state: &ChaosState) -> Told {
     let injected = state.rules.iter().map(|rule| rule.injected).collect();
-    (
-        state.revision,
-        state.acknowledged,
-        state.sidecars,
-        injected,
-    )
+    (state.revision, state.acknowledged, state.sidecars, injected)
 }
 
 fn event(name: &str, data: &impl Serialize) -> Event {

@@ -77,7 +77,10 @@ pub(super) async fn browser(
 /// Guard of the control protocol: sidecars ask under any name, browsers never.
 pub(super) async fn sidecar(request: Request, next: Next) -> Response {
     let marks = [header::ORIGIN, HeaderName::from_static("sec-fetch-site")];
-    if marks.iter().any(|mark| request.headers().contains_key(mark)) {
+    if marks
+        .iter()
+        .any(|mark| request.headers().contains_key(mark))
+    {
         let text = "the control protocol is for sidecars, not for pages";
         return ConsoleError::Forbidden(text.to_owned()).into_response();
     }

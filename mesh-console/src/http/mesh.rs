@@ -82,7 +82,10 @@ async fn remove_rule(
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-async fn halt(State(shared): State<Arc<Shared>>, Strict(Nothing {}): Strict<Nothing>) -> Answer<ChaosState> {
+async fn halt(
+    State(shared): State<Arc<Shared>>,
+    Strict(Nothing {}): Strict<Nothing>,
+) -> Answer<ChaosState> {
     shared.chaos.halt().await?;
     Ok(Json(shared.chaos_state()))
 }

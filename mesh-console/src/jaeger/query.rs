@@ -13,7 +13,10 @@ pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
     pub(super) fn parse(query: Option<&str>) -> Self {
-        let pairs = query.unwrap_or("").split('&').filter(|pair| !pair.is_empty());
+        let pairs = query
+            .unwrap_or("")
+            .split('&')
+            .filter(|pair| !pair.is_empty());
         let decoded = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode(name), decode(value))
@@ -76,7 +79,9 @@ impl Query {
             .one("service")
             .ok_or("parameter 'service' is required")?;
         let micros = |name| -> Result<Option<u64>, String> {
-            Ok(params.number(name)?.map(|micros| micros.saturating_mul(1_000)))
+            Ok(params
+                .number(name)?
+                .map(|micros| micros.saturating_mul(1_000)))
         };
         let limit = params.number("limit")?;
         Ok(Self {
@@ -114,7 +119,10 @@ impl Query {
     fn matches_facts(&self, span: &Stored) -> bool {
         let duration = span.duration_ns();
         span.origin.service == self.service
-            && self.operation.as_deref().is_none_or(|name| *span.name == *name)
+            && self
+                .operation
+                .as_deref()
+                .is_none_or(|name| *span.name == *name)
             && self.shortest.is_none_or(|least| duration >= least)
             && self.longest.is_none_or(|most| duration <= most)
             && self.from.is_none_or(|from| span.start_ns >= from)
@@ -126,7 +134,11 @@ impl Query {
         let otlp = span.decode();
         let mut there = convert::tags(span, &otlp);
         there.extend(convert::process(&span.origin).tags);
-        there.extend(otlp.events.iter().flat_map(|event| convert::log(event).fields));
+        there.extend(
+            otlp.events
+                .iter()
+                .flat_map(|event| convert::log(event).fields),
+        );
         self.tags.iter().all(|(key, value)| {
             there
                 .iter()
@@ -138,16 +150,20 @@ impl Query {
 /// `tags={"error":"true"}` and `tag=error:true`, both as often as wanted.
 fn tags(params: &Params) -> Result<BTreeMap<String, String>, String> {
     let mut tags = BTreeMap::new();
-    for text in params.all("tags").into_iter().filter(|text| !text.is_empty()) {
+    for text in params
+        .all("tags")
+        .into_iter()
+        .filter(|text| !text.is_empty())
+    {
         let more: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
             format!("malformed 'tags' parameter, cannot unmarshal JSON: {error}; write {{\"key\":\"value\"}}")
         })?;
         tags.extend(more);
     }
     for text in params.all("tag") {
-        let (key, value) = text
-            .split_once(':')
-            .ok_or_else(|| format!("malformed 'tag' parameter, expecting key:value, received: {text}"))?;
+        let (key, value) = text.split_once(':').ok_or_else(|| {
+            format!("malformed 'tag' parameter, expecting key:value, received: {text}")
+        })?;
         tags.insert(key.to_owned(), value.to_owned());
     }
     Ok(tags)
@@ -158,9 +174,9 @@ fn duration(params: &Params, name: &str) -> Result<Option<u64>, String> {
     let Some(text) = params.one(name) else {
         return Ok(None);
     };
-    go_duration(text)
-        .map(Some)
-        .ok_or_else(|| format!("parameter '{name}': `{text}` is no duration; write `1.2s`, `100ms` or `500us`"))
+    go_duration(text).map(Some).ok_or_else(|| {
+        format!("parameter '{name}': `{text}` is no duration; write `1.2s`, `100ms` or `500us`")
+    })
 }
 
 fn go_duration(text: &str) -> Option<u64> {
@@ -169,7 +185,9 @@ fn go_duration(text: &str) -> Option<u64> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(digits);
-        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let unit = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit);
         total += number.parse::<f64>().ok()? * nanoseconds(unit)?;
         rest = tail;
@@ -238,6 +256,10 @@ mod tests {
         assert!(read("service=a&tags=x").unwrap_err().contains("'tags'"));
         assert!(read("service=a&tag=x").unwrap_err().contains("key:value"));
         assert!(read("service=a&limit=x").unwrap_err().contains("'limit'"));
-        assert!(read("service=a&minDuration=5").unwrap_err().contains("100ms"));
+        assert!(
+            read("service=a&minDuration=5")
+                .unwrap_err()
+                .contains("100ms")
+        );
     }
 }

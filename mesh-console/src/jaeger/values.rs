@@ -95,7 +95,11 @@ fn base64(bytes: &[u8]) -> String {
         for digit in 0..4 {
             let value = (bits >> (18 - 6 * digit)) & 0x3f;
             let filled = digit <= chunk.len();
-            text.push(if filled { char::from(DIGITS[value as usize]) } else { '=' });
+            text.push(if filled {
+                char::from(DIGITS[value as usize])
+            } else {
+                '='
+            });
         }
     }
     text
@@ -107,7 +111,13 @@ mod tests {
 
     #[test]
     fn base64_as_everywhere() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
     }

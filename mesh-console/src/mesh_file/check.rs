@@ -379,8 +379,8 @@ chaos:
 
     #[test]
     fn unknown_services_are_answered_with_the_known() {
-        let mesh =
-            MeshFile::parse("mesh: m\nservices: { a: { calls: [payment] }, payments: {} }").unwrap();
+        let mesh = MeshFile::parse("mesh: m\nservices: { a: { calls: [payment] }, payments: {} }")
+            .unwrap();
         let problems = mesh.check();
         assert!(problems[0].message.contains("known are: a, payments"));
     }
@@ -405,7 +405,10 @@ services:
         );
         assert_eq!(
             found,
-            ["services.a.instances[1].inbound", "services.a.instances[1].name"]
+            [
+                "services.a.instances[1].inbound",
+                "services.a.instances[1].name"
+            ]
         );
     }
 
@@ -424,9 +427,18 @@ defaults: { retry: { attempts: 0 }, budget: { share: -1 } }
 chaos: [ { id: x, where: b, percent: 120, abort: 503 }, { id: y, where: b } ]",
         );
         assert!(found.contains(&"chaos[0].percent".to_owned()), "{found:?}");
-        assert!(found.contains(&"defaults.retry.attempts".to_owned()), "{found:?}");
-        assert!(found.contains(&"defaults.budget.share".to_owned()), "{found:?}");
-        assert!(found.iter().any(|key| key.starts_with("chaos[1]")), "{found:?}");
+        assert!(
+            found.contains(&"defaults.retry.attempts".to_owned()),
+            "{found:?}"
+        );
+        assert!(
+            found.contains(&"defaults.budget.share".to_owned()),
+            "{found:?}"
+        );
+        assert!(
+            found.iter().any(|key| key.starts_with("chaos[1]")),
+            "{found:?}"
+        );
     }
 
     #[test]

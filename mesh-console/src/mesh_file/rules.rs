@@ -36,7 +36,13 @@ impl MeshFile {
             .filter(|name| !self.services.contains_key(*name))
             .map(|name| problem(self.unknown_service(name)))
             .collect();
-        if let (true, Place::Edge { source, destination }) = (problems.is_empty(), place)
+        if let (
+            true,
+            Place::Edge {
+                source,
+                destination,
+            },
+        ) = (problems.is_empty(), place)
             && !self.may_call(source, destination)
         {
             problems.push(problem(format!(

@@ -374,7 +374,10 @@ mod tests {
         let span = &of_scope.spans[0];
         assert_eq!(span.trace_id[..2], [0x5b, 0x8e]);
         assert_eq!(span.kind, span::SpanKind::Server as i32);
-        assert_eq!(span.end_time_unix_nano - span.start_time_unix_nano, 1_000_000_000);
+        assert_eq!(
+            span.end_time_unix_nano - span.start_time_unix_nano,
+            1_000_000_000
+        );
         let value = |at: usize| span.attributes[at].value.clone().unwrap().value;
         assert_eq!(value(0), Some(Value::IntValue(7)));
         assert_eq!(value(1), Some(Value::IntValue(8)));

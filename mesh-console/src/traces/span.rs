@@ -90,11 +90,7 @@ pub(crate) struct Stored {
 }
 
 impl Received {
-    pub(super) fn store(
-        self,
-        origins: &mut Interner<Origin>,
-        names: &mut Interner<str>,
-    ) -> Stored {
+    pub(super) fn store(self, origins: &mut Interner<Origin>, names: &mut Interner<str>) -> Stored {
         let mut span = self.span;
         let name = names.intern(std::mem::take(&mut span.name));
         for id in [
@@ -127,6 +123,11 @@ impl Stored {
     pub(super) fn bytes(&self) -> usize {
         let faults: usize = self.faults.iter().map(|rule| rule.len() + 32).sum();
         size_of::<Self>() + self.payload.len() + faults
+    }
+
+    /// The very same span again is an export that was repeated.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.parent == other.parent && self.name == other.name && self.payload == other.payload
     }
 
     pub(crate) fn duration_ns(&self) -> u64 {

@@ -144,7 +144,10 @@ fn a_summary_tells_root_retries_and_faults() {
     }];
     store.insert([hit, second, root]);
     let found = summary(&store, 1);
-    assert_eq!((found.service.as_str(), found.name.as_str()), ("gateway", "POST /orders"));
+    assert_eq!(
+        (found.service.as_str(), found.name.as_str()),
+        ("gateway", "POST /orders")
+    );
     assert_eq!((found.status_code, found.failed), (Some(503), true));
     assert_eq!((found.retries, found.faults), (1, vec!["flaky".to_owned()]));
     assert_eq!((found.start_us, found.duration_us), (5_000, 4_000));
