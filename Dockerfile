@@ -9,9 +9,8 @@ ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 FROM ${RUST_IMAGE} AS manifests
 WORKDIR /src
 COPY . .
-# hadolint ignore=SC2156
 RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name lib.rs ! -name main.rs -delete \
- && find . -name '*.rs' -exec sh -c 'echo "fn main() {}" > "$1"' sh {} \; \
+ && find . -name '*.rs' -exec sh -c 'echo "fn main() { }" > "$1"' sh {} \; \
  && find . -type d -empty -delete
 
 FROM ${RUST_IMAGE} AS dependencies
