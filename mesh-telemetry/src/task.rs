@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 /// Spawns `future` on the current runtime under `name` (bounded, in snake case).
-/// A panic is logged with the name and then reaches whoever joins the handle.
+/// It works on in the trace of whoever spawns it. A panic is logged with the name and
+/// then reaches whoever joins the handle.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place where tasks are spawned"
@@ -20,6 +21,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    let future = crate::service::carried(future);
     tokio::spawn(watched(name, future).in_current_span())
 }
 

@@ -5,7 +5,10 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use opentelemetry::{Context, trace::TracerProvider as _};
+use opentelemetry::{
+    Context,
+    trace::{Status, TracerProvider as _},
+};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -40,6 +43,19 @@ pub(crate) fn provider(
     provider
 }
 
+/// An error has a type: the spans made here set both by the rules of the semantic
+/// conventions. tracing-opentelemetry also makes one of every logged line of level
+/// `ERROR`, whatever its options say, and that is taken back.
+fn settle_status(span: &mut SpanData) {
+    let typed = span
+        .attributes
+        .iter()
+        .any(|pair| pair.key.as_str() == "error.type");
+    if !typed && matches!(span.status, Status::Error { .. }) {
+        span.status = Status::Unset;
+    }
+}
+
 /// Hands finished spans over; never waits.
 #[derive(Debug)]
 struct ToQueue(Queue);
@@ -47,8 +63,9 @@ struct ToQueue(Queue);
 impl SpanProcessor for ToQueue {
     fn on_start(&self, _span: &mut Span, _context: &Context) {}
 
-    fn on_end(&self, span: SpanData) {
+    fn on_end(&self, mut span: SpanData) {
         if span.span_context.is_sampled() {
+            settle_status(&mut span);
             self.0.offer_span(span);
         }
     }

@@ -1,0 +1,250 @@
+//! A sidecar's telemetry as the outside sees it: OTLP at a real receiver, and the
+//! page that Prometheus reads.
+
+#[path = "support/promtool.rs"]
+mod promtool;
+#[path = "support/receiver.rs"]
+mod receiver;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{Request, request::Parts};
+use mesh_telemetry::{
+    Component, Identity, Options, catalog, install_proxy,
+    proxy::{
+        self, AttemptEvent, AttemptOutcome, AttemptStart, BreakerState, Direction, Edge,
+        FaultInjected, ProcessEvent, RequestEvent, RequestOutcome, RequestScope, Sink,
+    },
+};
+use tokio::{net::TcpListener, time::Instant};
+
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn options(otlp: &str) -> Options {
+    Options {
+        identity: Identity {
+            service: "orders".to_owned(),
+            instance: "orders-1".to_owned(),
+            component: Component::Sidecar,
+        },
+        otlp: Some(otlp.to_owned()),
+        sample_ratio: 1.0,
+    }
+}
+
+fn request() -> Parts {
+    let request = Request::post("/payments")
+        .header("traceparent", PARENT)
+        .body(());
+    request.expect("it is well-formed").into_parts().0
+}
+
+fn fault(fault: &'static str) -> FaultInjected {
+    FaultInjected {
+        rule: "flaky-payments".into(),
+        fault,
+        seed: 7,
+        draw: 0.1,
+        planned: None,
+        actual: None,
+        replaced_status: (fault == "abort").then_some(503),
+    }
+}
+
+/// One request in one direction, retried once, with everything that can happen.
+fn everything(sink: &Sink, direction: Direction) {
+    let scope = RequestScope::begin(sink, direction, &request());
+    let edge = Edge::new(direction, "orders", "payments", "to-payments");
+    edge.register_rule("flaky-payments", "abort");
+    scope.set_edge(&edge);
+    scope.emit(RequestEvent::DeadlineSet {
+        left: Duration::from_secs(2),
+    });
+    drop(scope.hold_fault(fault("delay")));
+    for number in 1..=2 {
+        let endpoint: Arc<str> = format!("127.0.0.1:1414{number}").into();
+        let attempt = scope.begin_attempt(AttemptStart {
+            number,
+            endpoint,
+            load: 0.1,
+        });
+        if number == 1 {
+            attempt.emit(AttemptEvent::Fault(fault("abort")));
+        }
+        let status = Some(if number == 1 { 503 } else { 200 });
+        attempt.finish(AttemptOutcome {
+            status,
+            ..AttemptOutcome::default()
+        });
+        if number == 1 {
+            scope.emit(RequestEvent::RetryScheduled {
+                condition: "5xx",
+                delay: Duration::ZERO,
+                budget_left: 0.9,
+            });
+        }
+    }
+    scope.emit(RequestEvent::Shed { reason: "overload" });
+    scope.finish(RequestOutcome {
+        status: Some(200),
+        ..RequestOutcome::default()
+    });
+}
+
+fn sidecar_events() {
+    let (cluster, endpoint) = ("payments", "127.0.0.1:14141");
+    let reason = "consecutive_failures";
+    for event in [
+        ProcessEvent::EndpointEjected {
+            cluster,
+            endpoint,
+            reason,
+        },
+        ProcessEvent::Breaker {
+            cluster,
+            endpoint,
+            state: BreakerState::HalfOpen,
+        },
+        ProcessEvent::EndpointReadmitted { cluster, endpoint },
+        ProcessEvent::Endpoints {
+            cluster,
+            ready: 2,
+            ejected: 0,
+            draining: 0,
+            unhealthy: 0,
+        },
+        ProcessEvent::ConfigApplied { revision: 3 },
+        ProcessEvent::ConfigRejected {
+            revision: 4,
+            problems: 1,
+        },
+        ProcessEvent::ControlConnected(true),
+        ProcessEvent::UpstreamConnect {
+            cluster,
+            result: "ok",
+        },
+        ProcessEvent::UpstreamOpened { cluster },
+        ProcessEvent::UpstreamClosed { cluster },
+        ProcessEvent::TlsHandshake {
+            direction: Direction::Inbound,
+            result: "ok",
+        },
+        ProcessEvent::CertificateExpiry(SystemTime::now()),
+    ] {
+        proxy::emit(&event);
+    }
+}
+
+#[tokio::test]
+async fn a_retried_request_arrives_as_one_tree_under_the_applications_name() {
+    let (otlp, mut arrived) = receiver::start().await;
+    let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
+    everything(&sink, Direction::Outbound);
+    let spans = receiver::take(&mut arrived, 3).await;
+    let request = receiver::named(&spans, "outbound payments");
+    assert_eq!(request.parent(), "00f067aa0ba902b7");
+    assert_eq!(request.scope, "mesh-proxy");
+    assert_eq!(
+        request.of_resource("service.name").as_deref(),
+        Some("orders")
+    );
+    assert_eq!(
+        request.of_resource("mesh.component").as_deref(),
+        Some("sidecar")
+    );
+    let attempts: Vec<_> = spans
+        .iter()
+        .filter(|it| it.span.name == "attempt payments")
+        .collect();
+    assert_eq!(attempts.len(), 2);
+    for attempt in &attempts {
+        assert_eq!(attempt.parent(), request.id());
+        assert_eq!(attempt.trace(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    }
+    let again = attempts
+        .iter()
+        .find(|it| it.attribute("http.request.resend_count").is_some());
+    assert_eq!(
+        again.unwrap().attribute("mesh.attempt").as_deref(),
+        Some("2")
+    );
+    let first = attempts.iter().find(|it| it.status() == 2).unwrap();
+    assert_eq!(first.span.events[0].name, "mesh.fault");
+    telemetry.shutdown().await;
+}
+
+#[tokio::test]
+async fn every_metric_of_the_mesh_is_on_a_clean_page() {
+    let (otlp, _arrived) = receiver::start().await;
+    let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
+    for direction in [Direction::Outbound, Direction::Inbound] {
+        everything(&sink, direction);
+    }
+    sidecar_events();
+    let page = telemetry.render();
+    promtool::lint(&page);
+    let there = promtool::hold_against_catalog(&page);
+    let of_a_sidecar = |name: &str| name.starts_with("mesh_") || name.starts_with("process_");
+    for metric in catalog::METRICS
+        .iter()
+        .filter(|metric| of_a_sidecar(metric.name))
+    {
+        assert!(there.contains(metric.name), "no {} in\n{page}", metric.name);
+        assert!(page.contains(&format!("# HELP {} {}\n", metric.name, metric.help)));
+        let kind = metric.kind.as_str();
+        assert!(
+            page.contains(&format!("# TYPE {} {kind}\n", metric.name)),
+            "{}",
+            metric.name
+        );
+    }
+    telemetry.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_last_spans_leave_before_the_process_ends() {
+    let (otlp, mut arrived) = receiver::start().await;
+    let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
+    for _ in 0..1000 {
+        everything(&sink, Direction::Outbound);
+    }
+    telemetry.shutdown().await;
+    let mut spans = 0;
+    while arrived.try_recv().is_ok() {
+        spans += 1;
+    }
+    assert_eq!(spans, 3000);
+}
+
+#[tokio::test]
+async fn a_hanging_collector_costs_requests_nothing_and_the_end_two_seconds() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let otlp = format!("http://{}", listener.local_addr().unwrap()); // accepts, never answers
+    let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
+    let started = Instant::now();
+    for _ in 0..10_000 {
+        everything(&sink, Direction::Outbound); // far more than the queue holds
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        started.elapsed()
+    );
+    let page = telemetry.render();
+    let dropped = "mesh_telemetry_spans_total{result=\"dropped\"} ";
+    let dropped = page
+        .lines()
+        .find_map(|line| line.strip_prefix(dropped))
+        .unwrap();
+    assert!(dropped.parse::<u64>().unwrap() > 0, "{page}");
+    let ending = Instant::now();
+    telemetry.shutdown().await;
+    assert!(
+        ending.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        ending.elapsed()
+    );
+}
