@@ -3,11 +3,14 @@
 mod model;
 mod waterfall;
 
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
 use mesh_console::api::TraceSummary;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     console_client::{ConsoleAt, ConsoleClient},
@@ -19,6 +22,14 @@ use crate::{
 const DEFAULT_WIDTH: u16 = 120;
 /// Digits of a trace id.
 const ID_DIGITS: usize = 32;
+/// A trace whose last span ended this long ago is complete.
+const FRESH: Duration = Duration::from_secs(2);
+/// A trace that did not grow for this long is complete; batches are sent every
+/// half second.
+const SETTLED: Duration = Duration::from_millis(800);
+/// Longest wait for a trace that goes on growing.
+const PATIENCE: Duration = Duration::from_secs(4);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Newest traces among which a prefix is looked for.
 const SEARCHED: usize = 1000;
 
@@ -74,16 +85,38 @@ impl Filter {
 pub(crate) async fn run(args: TraceArgs) -> Result<(), Failure> {
     let client = args.at.client()?;
     let id = find(&client, &args).await?;
-    let trace = client
-        .trace(&id)
-        .await?
-        .with_context(|| format!("the console does not hold trace {id} (any more)"))?;
+    let trace = complete(&client, &id).await?;
     if args.at.json {
         out::json(&trace)?;
     } else {
         draw(&trace)?;
     }
     Ok(())
+}
+
+/// The trace, once no more spans come in: processes export in batches, and a
+/// trace that ended just now is still on its way.
+async fn complete(client: &ConsoleClient, id: &str) -> anyhow::Result<Value> {
+    let start = Instant::now();
+    let mut last_change = start;
+    let mut trace = fetch(client, id).await?;
+    while model::is_young(&trace, FRESH)
+        && last_change.elapsed() < SETTLED
+        && start.elapsed() < PATIENCE
+    {
+        tokio::time::sleep(PAUSE).await;
+        let again = fetch(client, id).await?;
+        if model::span_count(&again) != model::span_count(&trace) {
+            last_change = Instant::now();
+        }
+        trace = again;
+    }
+    Ok(trace)
+}
+
+async fn fetch(client: &ConsoleClient, id: &str) -> anyhow::Result<Value> {
+    let trace = client.trace(id).await?;
+    trace.with_context(|| format!("the console does not hold trace {id} (any more)"))
 }
 
 fn draw(answer: &Value) -> anyhow::Result<()> {

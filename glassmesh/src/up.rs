@@ -7,6 +7,7 @@ mod holder;
 mod lines;
 mod logs;
 mod mesh;
+mod next;
 mod plan;
 mod ports;
 mod process;

@@ -1,6 +1,9 @@
 //! A trace, as the Jaeger query API gives it, put into the order of a tree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -168,6 +171,26 @@ fn event(log: Log) -> Event {
         name: fields.text("event").unwrap_or_default(),
         fields,
     }
+}
+
+fn spans(answer: &Value) -> &[Value] {
+    let spans = answer.pointer("/data/0/spans").and_then(Value::as_array);
+    spans.map_or(&[], Vec::as_slice)
+}
+
+/// How many spans an answer of the Jaeger query API holds.
+pub(super) fn span_count(answer: &Value) -> usize {
+    spans(answer).len()
+}
+
+/// Did the last span of an answer end within this time?
+pub(super) fn is_young(answer: &Value, within: Duration) -> bool {
+    let end = |span: &Value| Some(span["startTime"].as_u64()? + span["duration"].as_u64()?);
+    let last = spans(answer).iter().filter_map(end).max().unwrap_or(0);
+    let last = UNIX_EPOCH + Duration::from_micros(last);
+    SystemTime::now()
+        .duration_since(last)
+        .is_ok_and(|age| age < within)
 }
 
 /// Depth first, siblings by start. A span whose parent is missing is a root:

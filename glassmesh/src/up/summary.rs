@@ -6,8 +6,8 @@ use comfy_table::{Attribute, Cell, Table, presets};
 use mesh_console::mesh_file::{Instances, MeshFile};
 use serde::Serialize;
 
-use super::{plan::Plan, supervisor::Pids};
-use crate::out::{self, BOLD, DIM, NOTE, Styled};
+use super::{next::Next, plan::Plan, supervisor::Pids};
+use crate::out::{self, BOLD, DIM, Styled};
 
 /// Facts about a started mesh; its JSON form is what `glassmesh up --json` prints.
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ pub(super) struct Summary {
     #[serde(skip)]
     services: Vec<String>,
     #[serde(skip)]
-    rule: Option<String>,
+    next: Next,
 }
 
 #[derive(Serialize)]
@@ -52,7 +52,7 @@ impl Summary {
             start_seconds,
             processes: pids.iter().map(process).collect(),
             services: services(plan.mesh),
-            rule: rule(plan.mesh),
+            next: Next::new(plan),
         }
     }
 
@@ -76,7 +76,7 @@ impl Summary {
             ),
         ));
         out::line(self.table());
-        self.show_next();
+        self.next.show(self.shop.as_deref());
     }
 
     fn table(&self) -> Table {
@@ -107,35 +107,6 @@ impl Summary {
         row("files", format!("{} (databases, logs)", self.data_dir));
         table
     }
-
-    fn show_next(&self) {
-        out::line(format_args!("\n{}", Styled(BOLD, "Next:")));
-        out::line(format_args!("  1. open {}", Styled(NOTE, &self.console)));
-        let chaos = match &self.rule {
-            Some(rule) => format!("glassmesh chaos on {rule}"),
-            None => "glassmesh chaos add payments --abort 503 --percent 30".to_owned(),
-        };
-        out::line(format_args!(
-            "  2. break something: {}, then {}",
-            Styled(NOTE, chaos),
-            Styled(NOTE, "glassmesh trace latest --filter faulted")
-        ));
-        if let Some(shop) = &self.shop {
-            out::line("  3. place an order and look at its trace:");
-            let order = r#"{"user_id": 1, "items": [{"product_id": 1, "quantity": 1}]}"#;
-            let curl =
-                format!("curl -s {shop}/orders -H 'content-type: application/json' -d '{order}'");
-            out::line(format_args!("     {}", Styled(NOTE, curl)));
-            out::line(format_args!(
-                "     {}",
-                Styled(NOTE, "glassmesh trace latest")
-            ));
-        }
-        out::line(format_args!(
-            "{}\n",
-            Styled(DIM, "Ctrl-C stops everything.")
-        ));
-    }
 }
 
 /// `payments ×2`, each with a sidecar of its own.
@@ -151,10 +122,4 @@ fn services(mesh: &MeshFile) -> Vec<String> {
         several => format!("{name} ×{several}"),
     };
     mesh.services.iter().map(named).collect()
-}
-
-/// The first rule that waits for its toggle.
-fn rule(mesh: &MeshFile) -> Option<String> {
-    let waiting = mesh.chaos.iter().find(|rule| !rule.enabled)?;
-    Some(waiting.id.clone())
 }

@@ -1,6 +1,8 @@
 //! The real mesh, started as people start it: every process of its own, real
 //! sockets, databases, OTLP and metric pages.
 
+#![allow(clippy::unwrap_used, reason = "what fails in a test fails the test")]
+
 #[path = "../../src/http_client.rs"]
 mod http_client;
 mod mesh;
@@ -9,6 +11,7 @@ mod trace;
 
 use mesh::{Mesh, eventually};
 use serde_json::json;
+use trace::Retried;
 
 const RULE: &str = "flaky-edge";
 
@@ -32,7 +35,11 @@ async fn a_fault_is_retried_seen_in_the_trace_and_counted() {
     assert_eq!(receipt["receipt"]["acknowledged"], json!(9), "{receipt}");
 
     let id = mesh.retried_order(&order, RULE).await;
-    trace::assert_retried(&mesh.cli(&["trace", &id]).json(), RULE);
+    eventually("all spans of the order", async || {
+        let trace = mesh.cli(&["trace", &id]).json();
+        Retried::find(&trace, RULE).map(|order| order.assert(RULE))
+    })
+    .await;
     let drawn = mesh.cli(&["trace", &id[..12]]).text();
     assert!(drawn.contains(&format!("rule {RULE}: abort")), "{drawn}");
     assert!(drawn.contains("↻ retry 1"), "{drawn}");

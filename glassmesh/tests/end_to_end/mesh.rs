@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::http_client::{self, Call};
 
 /// Generous: the machine may be busy and the build unoptimised.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Every port is any free one.
 const FREE_PORTS: [&str; 10] = [

@@ -2,36 +2,60 @@
 
 use serde_json::Value;
 
-/// An attempt that the rule hit, a second try beside it, and an end in notifications.
-pub(crate) fn assert_retried(answer: &Value, rule: &str) {
-    let trace = &answer["data"][0];
-    let spans = trace["spans"].as_array().unwrap();
-    let hit = spans.iter().find(|span| was_hit(span, rule));
-    let hit = hit.unwrap_or_else(|| panic!("no span has an event mesh.fault with rule {rule}"));
-    assert_eq!(hit["operationName"], "attempt payments");
-    assert_eq!(service(trace, hit), "orders");
+/// The tries of one request, in the order of time: the first was hit by the
+/// rule, the last was not and reached payments. None: some spans are not there yet.
+pub(crate) struct Retried<'a> {
+    trace: &'a Value,
+    tries: Vec<&'a Value>,
+    callee: &'a Value,
+}
 
-    let next = spans
-        .iter()
-        .find(|span| parent(span) == parent(hit) && tag(span, "http.request.resend_count") == "1");
-    let next = next.expect("a second attempt under the same request, counted as resend 1");
-    assert_eq!(tag(next, "mesh.attempt"), "2");
-    assert!(next["startTime"].as_u64() > hit["startTime"].as_u64());
+impl<'a> Retried<'a> {
+    pub(crate) fn find(answer: &'a Value, rule: &str) -> Option<Self> {
+        let trace = &answer["data"][0];
+        let spans = trace["spans"].as_array()?;
+        let hit = spans.iter().find(|span| was_hit(span, rule))?;
+        let is_try = |span: &&Value| span["operationName"] == "attempt payments";
+        let beside = |span: &&Value| parent(span) == parent(hit);
+        let mut tries: Vec<&Value> = spans.iter().filter(is_try).filter(beside).collect();
+        tries.sort_by_key(|span| span["startTime"].as_u64());
+        let last = tries.last()?;
+        let below = |span: &&Value| parent(span) == last["spanID"].as_str();
+        let callee = spans.iter().find(below)?;
+        let told = |span: &Value| service(trace, span) == "notifications";
+        let rooted = spans.iter().filter(|span| parent(span).is_none()).count() == 1;
+        (rooted && spans.iter().any(told)).then_some(Self {
+            trace,
+            tries,
+            callee,
+        })
+    }
 
-    let below = |child: &Value| parent(child) == next["spanID"].as_str();
-    let called = spans.iter().find(|span| below(span)).unwrap();
-    assert_eq!(
-        service(trace, called),
-        "payments",
-        "the callee hangs under the attempt"
-    );
-    assert!(
-        spans
-            .iter()
-            .any(|span| service(trace, span) == "notifications")
-    );
-    let roots = spans.iter().filter(|span| parent(span).is_none()).count();
-    assert_eq!(roots, 1, "one trace, one root");
+    pub(crate) fn assert(&self, rule: &str) {
+        let Self {
+            trace,
+            tries,
+            callee,
+        } = self;
+        assert!(tries.len() >= 2, "one try only");
+        assert!(was_hit(tries[0], rule), "the first try met the fault");
+        for (resent, span) in tries.iter().enumerate() {
+            assert_eq!(service(trace, span), "orders");
+            assert_eq!(tag(span, "mesh.attempt"), (resent + 1).to_string());
+            let count = tag(span, "http.request.resend_count");
+            let wanted = if resent == 0 {
+                String::new()
+            } else {
+                resent.to_string()
+            };
+            assert_eq!(count, wanted, "resend count of try {}", resent + 1);
+        }
+        let name = service(trace, callee);
+        assert_eq!(
+            name, "payments",
+            "the callee hangs under the try that reached it"
+        );
+    }
 }
 
 fn was_hit(span: &Value, rule: &str) -> bool {
