@@ -34,8 +34,9 @@ const BATCH: usize = 512;
 const PROXY_DELAY: Duration = Duration::from_millis(200);
 /// The same for services.
 const SERVICE_DELAY: Duration = Duration::from_millis(500);
-/// OTLP's default for one export.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest that one export takes with its repetitions; the SDK's default. A single
+/// try ends earlier, by `OTEL_EXPORTER_OTLP_TIMEOUT` or after OTLP's 10 s.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a process asks of telemetry; `OTEL_*` variables add to it.
 #[derive(Clone, Debug)]
@@ -91,10 +92,11 @@ impl Drop for Telemetry {
 pub fn install_service(options: Options) -> Result<Telemetry, TelemetryError> {
     let setup = Setup::new(options)?;
     let exporter = setup.exporter(SERVICE_QUEUE, SERVICE_DELAY)?;
-    let queue = exporter.as_ref().map(Exporter::queue);
-    // Disabled: no spans at all; contexts pass through unchanged.
-    let on = !setup.environment.disabled;
-    let provider = on.then(|| service::provider(setup.sampling, setup.resource(), queue));
+    // Without export there are no spans at all, and contexts pass through
+    // unchanged: a parent that nobody ever sees would tear traces apart.
+    let provider = exporter
+        .as_ref()
+        .map(|exporter| service::provider(setup.sampling, setup.resource(), exporter.queue()));
     logging::install(provider.as_ref());
     Ok(setup.finish(exporter, provider))
 }

@@ -114,7 +114,6 @@ fn exporter(settings: &ExportSettings) -> Result<SpanExporter, TelemetryError> {
     let made = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(&endpoint)
-        .with_timeout(settings.timeout)
         .build();
     let mut exporter = made.map_err(|error| {
         let cause = error.to_string();

@@ -149,6 +149,10 @@ impl AttemptScope {
     /// headers that go to the endpoint, which are the caller's. A request that is
     /// neither sampled nor eventful keeps the caller's context.
     pub fn inject(&self, headers: &mut HeaderMap) {
+        trim_baggage(headers);
+        if self.0.request.sink.is_transparent() {
+            return;
+        }
         let index = self.0.index;
         if let Some(context) = self
             .0
@@ -158,7 +162,6 @@ impl AttemptScope {
         {
             propagation::outgoing(&context, headers);
         }
-        trim_baggage(headers);
     }
 
     /// Writes down what happened.

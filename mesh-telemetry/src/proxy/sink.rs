@@ -92,6 +92,12 @@ impl Sink {
         }
     }
 
+    /// Without a collector no span of this sidecar will ever be seen: contexts pass
+    /// through unchanged.
+    pub(super) fn is_transparent(&self) -> bool {
+        matches!(self.0.target, Target::Nowhere)
+    }
+
     pub(super) fn sampling(&self) -> Sampling {
         self.0.sampling
     }

@@ -25,20 +25,13 @@ pub(super) fn database() -> Option<&'static SdkTracer> {
     DATABASE.get()
 }
 
-/// The SDK with this queue at its end; without one, contexts still pass on.
-pub(crate) fn provider(
-    sampling: Sampling,
-    resource: Resource,
-    queue: Option<Queue>,
-) -> SdkTracerProvider {
-    let builder = SdkTracerProvider::builder()
+/// The SDK with this queue at its end.
+pub(crate) fn provider(sampling: Sampling, resource: Resource, queue: Queue) -> SdkTracerProvider {
+    let provider = SdkTracerProvider::builder()
         .with_sampler(sampling.to_sdk())
-        .with_resource(resource);
-    let builder = match queue {
-        Some(queue) => builder.with_span_processor(ToQueue(queue)),
-        None => builder,
-    };
-    let provider = builder.build();
+        .with_resource(resource)
+        .with_span_processor(ToQueue(queue))
+        .build();
     DATABASE.get_or_init(|| provider.tracer("sqlx"));
     provider
 }

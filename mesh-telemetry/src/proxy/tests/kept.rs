@@ -102,3 +102,12 @@ async fn only_the_first_end_counts() {
     assert_eq!(finished.len(), 1);
     assert_eq!(finished[0].span_count(), 1);
 }
+
+#[tokio::test]
+async fn without_a_collector_contexts_pass_through() {
+    let sampling = crate::sampling::Sampling::parent_based(1.0);
+    let sink = Sink::connected(None, sampling, "orders");
+    for came in [request(Some(PARENT)), request(None)] {
+        assert_eq!(plain(&sink, &came, 503), came.headers);
+    }
+}
