@@ -4,8 +4,8 @@ import { changeStarted, set, setChaos, state, toast } from "./store.js";
 import { go } from "./route.js";
 
 /** Runs a write; a refusal is said, never swallowed. Returns whether it was taken. */
-async function attempt(what, write) {
-  changeStarted();
+async function attempt(what, write, rule = null) {
+  changeStarted(rule);
   try {
     await write();
     await refresh();
@@ -23,11 +23,11 @@ async function refresh() {
 }
 
 export const toggleRule = (id, enabled) =>
-  attempt(`Turning ${id} ${enabled ? "on" : "off"}`, () => api.toggleRule(id, enabled));
+  attempt(`Turning ${id} ${enabled ? "on" : "off"}`, () => api.toggleRule(id, enabled), id);
 
 /** Adds a rule, or replaces the one of the same id; throws what the console refuses. */
 export async function saveRule(rule) {
-  changeStarted();
+  changeStarted(rule.id);
   const made = await api.putRule(rule);
   await refresh();
   return made;

@@ -3,7 +3,8 @@
 
 /**
  * Places nodes and routes edges.
- * `nodes`: names; `edges`: `{source, destination}`; `size`: `{width, widthOf(name), nodeHeight, rowGap}`.
+ * `nodes`: names; `edges`: `{source, destination}`; `size`: `{width, widthOf(name, layers), nodeHeight, rowGap}`,
+ * where `layers` is how many columns there are.
  * Returns `{width, height, nodes: Map name → {x, y, width}, edges: Map "a -> b" → [{x, y}…]}`
  * with x and y of node centres and of the points an edge passes.
  */
@@ -129,7 +130,7 @@ function place({ layers, cells }, drawn, forward, size) {
   const at = (cell) => ({
     x: spots[cell.layer].centre,
     y: (cell.row - top) * pitch + size.nodeHeight / 2,
-    width: cell.name ? size.widthOf(cell.name) : 0,
+    width: cell.name ? size.widthOf(cell.name, layers.length) : 0,
   });
   // A line that passes a layer keeps level beside its nodes.
   const pass = (cell) => {
@@ -148,16 +149,21 @@ function place({ layers, cells }, drawn, forward, size) {
   };
 }
 
+/** Pixels between two layers in which a label fits. */
+const LEAST_GAP = 64;
+
 /** Centre and width of each layer: the more lines cross a gap, the more room it gets. */
 function columns(layers, size) {
-  const widths = layers.map((layer) => Math.max(0, ...layer.filter((cell) => cell.name).map((cell) => size.widthOf(cell.name))));
+  const widths = layers.map((layer) => Math.max(0, ...layer.filter((cell) => cell.name).map((cell) => size.widthOf(cell.name, layers.length))));
   const weights = layers.slice(0, -1).map((layer) => 0.8 + Math.sqrt(layer.reduce((sum, cell) => sum + cell.after.length, 0)));
   const room = Math.max(0, size.width - widths.reduce((sum, width) => sum + width, 0));
   const whole = weights.reduce((sum, weight) => sum + weight, 0) || 1;
+  const least = Math.min(LEAST_GAP, (room / Math.max(1, weights.length)) * 0.85);
+  const rest = room - least * weights.length;
   let left = layers.length > 1 ? 0 : room / 2;
   return widths.map((width, i) => {
     const centre = left + width / 2;
-    left += width + (room * (weights[i] ?? 0)) / whole;
+    left += width + least + (rest * (weights[i] ?? 0)) / whole;
     return { centre, width };
   });
 }

@@ -15,8 +15,8 @@ export const state = {
   activity: null,
   route: parse(globalThis.location?.hash ?? ""),
   toasts: [],
-  /** Time from the last change made here until every sidecar held it: {revision, ms}. */
-  receipt: null,
+  /** Of each rule changed here: milliseconds from the click until every sidecar held it. */
+  receipts: {},
 };
 
 const listeners = new Set();
@@ -50,16 +50,16 @@ export function setChaos(chaos) {
 
 let pending = null;
 
-/** Starts the clock of a change made on this page. */
-export function changeStarted() {
-  pending = { from: performance.now(), revision: state.chaos?.revision ?? 0 };
+/** Starts the clock of a change to a rule made on this page. */
+export function changeStarted(rule) {
+  pending = { rule, from: performance.now(), revision: state.chaos?.revision ?? 0 };
 }
 
 function settleReceipt(chaos) {
   const everywhere = chaos.revision > (pending?.revision ?? Infinity)
     && chaos.sidecars > 0 && chaos.acknowledged >= chaos.sidecars;
   if (!everywhere) return;
-  state.receipt = { revision: chaos.revision, ms: performance.now() - pending.from };
+  state.receipts = { ...state.receipts, [pending.rule]: performance.now() - pending.from };
   pending = null;
 }
 

@@ -2,7 +2,7 @@
 import { ago, clock } from "../lib/format.js";
 import { html } from "../lib/html.js";
 import { useStore } from "../lib/store.js";
-import { Empty } from "./parts.js";
+import { Empty, Prose } from "./parts.js";
 
 export function ActivityFeed() {
   const { activity } = useStore();
@@ -11,7 +11,7 @@ export function ActivityFeed() {
     ${activity && !activity.length && html`<${Empty} title="Nothing has happened yet.">
       Toggle a rule, or kill a child process and watch it come back.<//>`}
     <ol class="feed" tabindex="0" aria-labelledby="activity-title" aria-live="polite" aria-relevant="additions">${(activity ?? []).slice(0, 30).map((entry) => html`<li key=${`${entry.at_ms} ${entry.text}`} class="kind-${entry.kind}">
-      <i aria-hidden="true"></i><span>${entry.text}</span>
+      <i aria-hidden="true"></i><span><${Prose} text=${entry.text} /></span>
       <time class="muted" title=${clock(entry.at_ms)} datetime=${new Date(entry.at_ms).toISOString()}>${ago(entry.at_ms)}</time></li>`)}</ol>
   </section>`;
 }

@@ -1,6 +1,6 @@
 // The chaos board: what is broken on purpose, for how long, and how to end it.
 import { deleteRule, showOne, toggleRule } from "../lib/actions.js";
-import { count, countdown, parseDuration, plural, ruleWords } from "../lib/format.js";
+import { count, countdown, millis, parseDuration, plural, ruleWords } from "../lib/format.js";
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { href } from "../lib/route.js";
 import { useStore } from "../lib/store.js";
@@ -50,7 +50,7 @@ export function RuleCard({ entry, chosen, onEdit }) {
     <p class="rule-words">${ruleWords(rule)}</p>
     ${rule.description && html`<p class="rule-note muted">${rule.description}</p>`}
     ${(rule.enabled || injected > 0) && html`<div class="rule-foot">
-      ${rule.enabled && html`<${InForce} />`}
+      ${rule.enabled && html`<${InForce} id=${rule.id} />`}
       ${injected > 0 && html`<span title="Faults injected since the console started"><b>${count(injected)}</b> injected</span>`}
       <span class="grow"></span>
       <button type="button" class="link" onClick=${() => showOne(rule.id)}>show me one</button>
@@ -58,15 +58,14 @@ export function RuleCard({ entry, chosen, onEdit }) {
   </li>`;
 }
 
-/** Sidecars that said yes to the newest revision, and how long the last change took. */
-function InForce() {
-  const { chaos, receipt } = useStore();
+/** Sidecars that said yes to the newest revision, and how long that took when it was asked here. */
+function InForce({ id }) {
+  const { chaos, receipts } = useStore();
   const everywhere = chaos.sidecars > 0 && chaos.acknowledged >= chaos.sidecars;
   if (!chaos.sidecars) return html`<span class="tone-warn">waits for a sidecar</span>`;
   if (!everywhere) return html`<span class="tone-warn">on its way, ${chaos.acknowledged}/${chaos.sidecars} sidecars</span>`;
-  const mine = receipt?.revision === chaos.revision;
   return html`<span class="in-force">in force on <b>${chaos.acknowledged}/${chaos.sidecars}</b><span class="roomy"> sidecars</span>${
-    mine ? html`<span class="muted"> after ${Math.max(1, Math.round(receipt.ms))} ms</span>` : ""}</span>`;
+    receipts[id] ? html`<span class="muted"> after ${millis(Math.max(1, receipts[id]))}</span>` : ""}</span>`;
 }
 
 function TimeLeft({ entry }) {

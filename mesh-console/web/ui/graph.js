@@ -12,6 +12,9 @@ const ROW_GAP = 22;
 const NODE_HEIGHT = 58;
 /** Narrower than this the picture scrolls instead of shrinking. */
 const NARROWEST = 640;
+/** Length of the moving pattern, twice `stroke-dasharray` of `.flow`; and the time between its steps. */
+const DASH = 36;
+const FLOW_MS = 80;
 
 export function Graph() {
   const { overview, chaos, route, link } = useStore();
@@ -19,9 +22,10 @@ export function Graph() {
   const edges = overview?.edges ?? [];
   const names = useNames(overview);
   const drawing = useMemo(
-    () => layout(names, edges, { width: width - 8, widthOf: (name) => nodeWidth(name, width), nodeHeight: NODE_HEIGHT, rowGap: ROW_GAP }),
+    () => layout(names, edges, { width: width - 8, widthOf: (name, layers) => nodeWidth(name, width, layers), nodeHeight: NODE_HEIGHT, rowGap: ROW_GAP }),
     [names.join("\n"), edges.map((edge) => edgeKey(edge.source, edge.destination)).join("\n"), width],
   );
+  useFlow(box);
   const rules = (chaos?.rules ?? []).map((entry) => entry.rule).filter((rule) => rule.enabled);
   const chosen = chosenKey(route);
   return html`<section class="panel graph" aria-label="Service graph" data-link=${link}>
@@ -43,9 +47,10 @@ export function Graph() {
   </section>`;
 }
 
-function nodeWidth(name, width) {
-  if (name === "external") return width > 1050 ? 132 : 92;
-  return width > 1050 ? 182 : 152;
+/** Nodes give way to the lines between them where room is short. */
+function nodeWidth(name, width, layers) {
+  const share = (width / layers) * 0.66;
+  return name === "external" ? Math.min(112, Math.max(68, share * 0.5)) : Math.min(182, Math.max(136, share));
 }
 
 function useWidth() {
@@ -57,6 +62,25 @@ function useWidth() {
     return () => observer.disconnect();
   }, []);
   return [box, width];
+}
+
+/**
+ * Moves the dashes along the lines. Not a CSS animation: that repaints the picture at the
+ * screen's rate, which took half a core where no graphics card helps; a third of the frames
+ * look the same here.
+ */
+function useFlow(box) {
+  useEffect(() => {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const timer = setInterval(() => {
+      if (document.hidden || document.querySelector(".trace-view")) return;
+      const seconds = performance.now() / 1000;
+      for (const path of box.current?.querySelectorAll(".flow") ?? []) {
+        path.style.strokeDashoffset = -((seconds * Number(path.dataset.speed)) % DASH);
+      }
+    }, FLOW_MS);
+    return () => clearInterval(timer);
+  }, []);
 }
 
 function useNames(overview) {
@@ -115,7 +139,7 @@ function Edge({ edge, points, chosen }) {
     ${(before === "warn" || before === "bad") && html`<path class="halo tone-${before}" d=${path} stroke-width=${width + 8} />`}
     <path class="line" d=${path} stroke-width=${width} />
     ${rps > 0 && html`<path class="flow" d=${path} stroke-width=${Math.max(1.2, width * 0.4)}
-      style=${{ "--pace": `${Math.max(0.7, 3 - Math.log2(1 + rps) * 0.45).toFixed(2)}s` }} />`}
+      data-speed=${(DASH / Math.max(0.7, 3 - Math.log2(1 + rps) * 0.45)).toFixed(1)} />`}
   </a>`;
 }
 
@@ -132,20 +156,22 @@ function Badge({ edge, points, rules, chosen }) {
   const own = rules.filter((rule) => place(rule.where).source && hits(rule, edge.source, edge.destination));
   const onNode = rules.some((rule) => place(rule.where).service === edge.destination);
   const mood = tone(success);
-  const parts = [
+  let parts = [
     ...own.map((rule) => ["bad", `⚡${ruleShort(rule)}`]),
-    !own.length && !onNode && edge.faults_per_second >= 0.05 && ["bad", `⚡${rate(edge.faults_per_second)}/s`],
-    edge.retries_per_second >= 0.05 && ["warn", `↻${rate(edge.retries_per_second)}/s`],
     (mood === "bad" || mood === "warn") && [mood, percent(success)],
+    edge.retries_per_second >= 0.05 && ["warn", `↻${rate(edge.retries_per_second)}/s`],
+    !own.length && !onNode && edge.faults_per_second >= 0.05 && ["bad", `⚡${rate(edge.faults_per_second)}/s`],
   ].filter(Boolean);
   if (!parts.length) {
     if (!(rps > 0)) return null;
     parts.push(["plain", `${rate(rps)}/s`]);
   }
-  const text = parts.map(([, words]) => words).join(" ");
   const plain = parts[0][0] === "plain";
-  const width = text.length * 6.6 + (plain ? 8 : 16);
   const [from, to] = points.slice(-2);
+  const room = Math.abs(to.x - from.x) - 12;
+  const widthOf = () => parts.map(([, words]) => words).join(" ").length * 6.6 + (plain ? 8 : 16);
+  while (parts.length > 1 && widthOf() > room) parts = parts.slice(0, -1);
+  const width = widthOf();
   const x = to.x - Math.sign(to.x - from.x || 1) * (width / 2 + 9);
   const y = to.y;
   const classes = ["badge", plain ? "plain" : "", touches(edge, chosen) ? "near" : ""].join(" ");
@@ -168,11 +194,11 @@ function Node({ name, at, service, rules, chosen }) {
     <title>${words}</title>
     <rect class="body" x=${left} y=${top} width=${width} height=${NODE_HEIGHT} rx="11" />
     <rect class="stripe svc-${serviceHue(name)}" x=${left + 7} y=${top + 13} width="4" height=${NODE_HEIGHT - 26} rx="2" />
-    <text class="name" x=${left + 20} y=${top + 25}>${service ? clip(name, width) : "callers"}</text>
-    <text class="numbers" x=${left + 20} y=${top + 44}>${service ? html`${rate(inbound.rps)}/s · ${
+    <text class="name" x=${left + 18} y=${top + 25}>${service ? clip(name, width) : "callers"}</text>
+    <text class="numbers" x=${left + 18} y=${top + 44}>${service ? html`${rate(inbound.rps)}/s · ${
       troubled(inbound) ? html`<tspan class="tone-${tone(inbound.success)}">${percent(inbound.success)}</tspan>` : `p99 ${millis(inbound.p99_ms)}`}` : "outside"}</text>
     ${service && service.instances.slice(0, 6).map((instance, i) => html`<circle key=${instance.name} class=${instance.connected ? "instance" : "instance down"}
-      cx=${left + width - 14 - i * 12} cy=${top + 20} r="4"><title>${instance.name}: ${instance.connected ? `${rate(instance.rps)}/s` : "its sidecar is not connected"}</title></circle>`)}
+      cx=${left + width - 12 - i * 11} cy=${top + (width < 150 ? 13 : 20)} r="4"><title>${instance.name}: ${instance.connected ? `${rate(instance.rps)}/s` : "its sidecar is not connected"}</title></circle>`)}
     ${own.length > 0 && html`<g class="bolt" transform="translate(${left + width / 2} ${top - 1})">
       <rect x=${-nodeBadge(own) / 2} y="-10" width=${nodeBadge(own)} height="20" rx="10" />
       <text text-anchor="middle" y="4">⚡${own.map(ruleShort).join(" ⚡")}</text></g>`}
@@ -181,7 +207,7 @@ function Node({ name, at, service, rules, chosen }) {
 
 const troubled = (signals) => ["warn", "bad"].includes(tone(signals.success));
 const nodeBadge = (own) => own.map(ruleShort).join(" ⚡").length * 6.9 + 28;
-const clip = (name, width) => (name.length > width / 9 ? `${name.slice(0, Math.floor(width / 9) - 1)}…` : name);
+const clip = (name, width) => (name.length > width / 8.6 ? `${name.slice(0, Math.floor(width / 8.6) - 1)}…` : name);
 
 function nodeWords(service, own) {
   const up = service.instances.filter((instance) => instance.connected).length;

@@ -38,6 +38,9 @@ export const Dot = ({ service }) => html`<span class="dot svc-${serviceHue(servi
 
 export const Empty = ({ title, children }) => html`<div class="empty"><strong>${title}</strong><p>${children}</p></div>`;
 
+/** Text of the console, in which backticks mark names. */
+export const Prose = ({ text }) => String(text).split("`").map((part, i) => (i % 2 ? html`<code key=${i}>${part}</code>` : part));
+
 /** Icons drawn here, so that no font decides how they look. */
 const ICONS = {
   bolt: "M9 1 3 9.2h4L6 15l7-8.6H8.6z",

@@ -3,7 +3,7 @@ import { fresh, saveRule } from "../lib/actions.js";
 import { parseDuration, place, ruleWords } from "../lib/format.js";
 import { html, useEffect, useId, useRef, useState } from "../lib/html.js";
 import { toast, useStore } from "../lib/store.js";
-import { Segments } from "./parts.js";
+import { Prose, Segments } from "./parts.js";
 
 const STATUSES = [500, 502, 503, 504, 429, 404];
 const DURATIONS = [["1m", "1 minute"], ["5m", "5 minutes"], ["10m", "10 minutes"], ["30m", "30 minutes"], ["1h", "1 hour"]];
@@ -41,8 +41,8 @@ export function RuleForm({ draft, fixed = false, onDone }) {
     <${Slider} value=${fields.percent} onChange=${(percent) => change({ percent })} />
     <${MoreFields} fields=${fields} change=${change} fixedId=${draft.id} suggestion=${rule.id} />
     <p class="preview" aria-live="polite">${rule.where ? ruleWords(rule) : "Choose a place, and this line says what will happen there."}</p>
-    ${failure && html`<div class="problems" role="alert"><strong>${failure.message}</strong>
-      ${failure.problems?.length > 0 && html`<ul>${failure.problems.map((each) => html`<li><code>${each.key}</code> ${each.message}</li>`)}</ul>`}</div>`}
+    ${failure && html`<div class="problems" role="alert"><strong><${Prose} text=${failure.message} /></strong>
+      ${failure.problems?.length > 0 && html`<ul>${failure.problems.map((each) => html`<li><code>${each.key}</code> <${Prose} text=${each.message} /></li>`)}</ul>`}</div>`}
     <div class="form-foot">
       <button type="submit" class="button danger" disabled=${busy}>${draft.enabled ? "Change it now" : "Turn on"}</button>
       <button type="button" class="button" disabled=${busy} onClick=${() => save(false)}>Keep, switched off</button>

@@ -8,6 +8,7 @@ import { Dot, Empty, Icon, Segments } from "./parts.js";
 
 const FILTERS = [["all", "all"], ["failed", "failed"], ["faulted", "faulted"], ["retried", "retried"], ["slow", "slow"]];
 const REFRESH_MS = 2000;
+const ARRIVAL_MS = 4000;
 
 const HINTS = {
   all: ["No trace has arrived yet.", html`Traces follow requests by about a second. Send one to the gateway, or <code>glassmesh load --rps 20</code>`],
@@ -39,6 +40,9 @@ export function Traces() {
   </section>`;
 }
 
+/** Spans come in parts: a trace whose root has not arrived is left out while it is young. */
+const arrived = (trace) => trace.status_code != null || Date.now() - trace.start_us / 1000 > ARRIVAL_MS;
+
 /** Traces for a query, refreshed while the page is seen and nobody points at them. */
 export function useTraces(query, held = false) {
   const [result, setResult] = useState({ traces: null, error: null });
@@ -49,7 +53,7 @@ export function useTraces(query, held = false) {
     const load = async () => {
       try {
         const traces = await api.traces(JSON.parse(key));
-        if (!over) setResult({ traces, error: null });
+        if (!over) setResult({ traces: traces.filter(arrived), error: null });
       } catch (failure) {
         if (!over && link === "live") setResult((before) => ({ ...before, error: failure.message }));
       }
