@@ -67,7 +67,9 @@ impl Database {
         Ok(Self { pool })
     }
 
-    /// For queries that stand alone.
+    /// For queries that stand alone. A lone `INSERT … RETURNING` belongs in
+    /// [`write`](Self::write): fetching one row ends the statement early, and
+    /// SQLite then never folds its write-ahead log into the file.
     #[must_use]
     pub fn pool(&self) -> &SqlitePool {
         &self.pool

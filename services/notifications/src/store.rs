@@ -13,7 +13,7 @@ pub const STEPS: &[Step] = &[Step {
 
 const INSERT: &str = "INSERT INTO notifications \
     (user_id, message, message_id, topic, created_at_ms) VALUES (?, ?, ?, ?, ?) \
-    ON CONFLICT (message_id) DO NOTHING RETURNING notification_id";
+    ON CONFLICT (message_id) DO NOTHING";
 const BEFORE: &str =
     "SELECT notification_id, user_id, message FROM notifications WHERE message_id = ?";
 const LIST: &str = "SELECT notification_id, user_id, message, topic, created_at_ms \
@@ -41,16 +41,17 @@ impl Store {
         key: Option<&str>,
         topic: Option<&str>,
     ) -> Result<i64> {
-        let insert = sqlx::query_scalar(INSERT)
+        let insert = sqlx::query(INSERT)
             .bind(new.user_id.0)
             .bind(&new.message)
             .bind(key)
             .bind(topic)
             .bind(clock::now_ms())
-            .fetch_optional(self.database.pool());
-        match db("INSERT", "notifications", INSERT, insert).await? {
-            Some(id) => Ok(id),
-            None => self.before(new, key).await,
+            .execute(self.database.pool());
+        let inserted = db("INSERT", "notifications", INSERT, insert).await?;
+        match inserted.rows_affected() {
+            0 => self.before(new, key).await,
+            _ => Ok(inserted.last_insert_rowid()),
         }
     }
 

@@ -19,7 +19,7 @@ pub const STEPS: &[Step] = &[
 ];
 
 const INSERT: &str = "INSERT INTO products (name, description, price_cents, created_at_ms) \
-    VALUES (?, ?, ?, ?) RETURNING product_id";
+    VALUES (?, ?, ?, ?)";
 const DELETE: &str = "DELETE FROM products WHERE product_id = ?";
 const FIND: &str =
     "SELECT product_id, name, description, price_cents FROM products WHERE product_id = ?";
@@ -46,13 +46,14 @@ impl Store {
 
     /// Adds a product.
     pub async fn add(&self, new: NewProduct) -> Result<Product> {
-        let insert = sqlx::query_scalar(INSERT)
+        let insert = sqlx::query(INSERT)
             .bind(&new.name)
             .bind(&new.description)
             .bind(new.price_cents)
             .bind(clock::now_ms())
-            .fetch_one(self.database.pool());
-        let id = db("INSERT", "products", INSERT, insert).await?;
+            .execute(self.database.pool());
+        let inserted = db("INSERT", "products", INSERT, insert).await?;
+        let id = inserted.last_insert_rowid();
         Ok(product((id, new.name, new.description, new.price_cents)))
     }
 

@@ -18,8 +18,7 @@ pub const STEPS: &[Step] = &[
     },
 ];
 
-const INSERT: &str =
-    "INSERT INTO users (name, email, created_at_ms) VALUES (?, ?, ?) RETURNING user_id";
+const INSERT: &str = "INSERT INTO users (name, email, created_at_ms) VALUES (?, ?, ?)";
 const FIND: &str = "SELECT user_id, name, email FROM users WHERE user_id = ?";
 const LIST: &str = "SELECT user_id, name, email FROM users ORDER BY user_id LIMIT ?";
 
@@ -40,14 +39,14 @@ impl Store {
 
     /// Adds a customer.
     pub async fn add(&self, user: NewUser) -> Result<User> {
-        let insert = sqlx::query_scalar(INSERT)
+        let insert = sqlx::query(INSERT)
             .bind(&user.name)
             .bind(&user.email)
             .bind(clock::now_ms())
-            .fetch_one(self.database.pool());
-        let id = db("INSERT", "users", INSERT, insert).await?;
+            .execute(self.database.pool());
+        let inserted = db("INSERT", "users", INSERT, insert).await?;
         Ok(User {
-            user_id: Id(id),
+            user_id: Id(inserted.last_insert_rowid()),
             name: user.name,
             email: user.email,
         })
