@@ -21,6 +21,7 @@ try {
   await page.waitForSelector('.node[data-service="payments"]');
   await pause(CALM_MS);
   for (const rule of RULES) await page.locator(`.chaos [data-rule="${rule}"]`).getByRole("switch").click();
+  await page.getByRole("button", { name: "faulted" }).click();
   await pause(STORM_MS);
   await mkdir(dirname(file), { recursive: true });
   await page.screenshot({ path: file });

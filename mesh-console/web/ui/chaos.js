@@ -64,8 +64,8 @@ function InForce({ id }) {
   const everywhere = chaos.sidecars > 0 && chaos.acknowledged >= chaos.sidecars;
   if (!chaos.sidecars) return html`<span class="tone-warn">waits for a sidecar</span>`;
   if (!everywhere) return html`<span class="tone-warn">on its way, ${chaos.acknowledged}/${chaos.sidecars} sidecars</span>`;
-  return html`<span class="in-force">in force on <b>${chaos.acknowledged}/${chaos.sidecars}</b><span class="roomy"> sidecars</span>${
-    receipts[id] ? html`<span class="muted"> after ${millis(Math.max(1, receipts[id]))}</span>` : ""}</span>`;
+  return html`<span class="in-force" title=${receipts[id] ? `${millis(receipts[id])} after the click` : null}>in force on <b>${chaos.acknowledged}/${chaos.sidecars}</b><span class="roomy"> sidecars</span>${
+    receipts[id] ? html`<span class="muted latency"> after ${millis(Math.max(1, receipts[id]))}</span>` : ""}</span>`;
 }
 
 function TimeLeft({ entry }) {
