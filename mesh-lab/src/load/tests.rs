@@ -137,6 +137,8 @@ async fn arrivals_beyond_the_bound_are_counted_and_not_queued() {
     assert_eq!(report.all.count, 3);
     assert_eq!(report.not_sent, 197);
     assert_eq!(report.errors["timeout"], 3);
+    let slowest = report.all.latency.max_ms;
+    assert!((1000.0..3000.0).contains(&slowest), "{slowest} ms");
 }
 
 #[tokio::test]
