@@ -82,7 +82,7 @@ export function Banner() {
   const { link, overview, overviewAt } = useStore();
   const words = link === "gone"
     ? html`<strong>Console unreachable, traffic flows on.</strong> Sidecars keep the policy they have${
-      overview ? ` and drop chaos rules when their time is up. What you see is from ${ago(overviewAt)}` : ""}. Trying again …`
+      overview ? ` and drop chaos rules when their time is up. What you see is from ${ago(overviewAt).replace("now", "a moment ago")}` : ""}. Trying again …`
     : link === "stale"
       ? html`<strong>The console is silent.</strong> Connected, but no numbers for ${Math.round((Date.now() - overviewAt) / 1000)} s.`
       : null;
