@@ -199,7 +199,7 @@ pub struct Activity {
 /// Body of every answer from 400 up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApiError {
-    /// Bounded snake_case code.
+    /// A code out of a fixed set, as `bad_rule`.
     pub code: String,
     /// What is wrong, what was expected, how to mend it.
     pub message: String,

@@ -5,7 +5,11 @@
 
 mod saved;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use mesh_proxy::config::{Problem, Rule};
 use tokio::sync::{Mutex, watch};
@@ -22,6 +26,9 @@ use saved::Saved;
 
 /// Most rules at once; they travel in every snapshot.
 const MOST: usize = 100;
+
+/// Longest description, bytes; it travels in every snapshot, too.
+const LONGEST_DESCRIPTION: usize = 1_000;
 
 /// Longest time a rule may be in force: a forgotten one must not outlive the day.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -47,7 +54,7 @@ impl Chaos {
         mesh: Arc<MeshFile>,
         clock: Clock,
         activity: Arc<ActivityLog>,
-        data_dir: Option<PathBuf>,
+        data_dir: Option<&Path>,
     ) -> Result<Self, ConsoleError> {
         let file = data_dir.map(saved::file_in).transpose()?;
         let saved = saved::open(file.as_deref(), &mesh, &activity);
@@ -205,6 +212,12 @@ impl Chaos {
 
     fn check(&self, rule: &Rule) -> Vec<Problem> {
         let mut problems = self.mesh.check_rule(rule);
+        if rule.description.len() > LONGEST_DESCRIPTION {
+            problems.push(Problem {
+                key: "description".to_owned(),
+                message: format!("it is longer than {LONGEST_DESCRIPTION} bytes; shorten it"),
+            });
+        }
         if rule.ttl > LONGEST {
             problems.push(Problem {
                 key: "for".to_owned(),

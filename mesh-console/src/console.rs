@@ -98,7 +98,7 @@ impl Console {
             Arc::new(config.mesh.clone()),
             clock,
             Arc::clone(&activity),
-            config.data_dir.clone(),
+            config.data_dir.as_deref(),
         )?;
         Ok(Self {
             page,
@@ -198,9 +198,9 @@ async fn watch_edges(shared: Arc<Shared>) {
             () = shared.shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let scraped = scraper.scrape(shared.targets()).await;
+        let pages = scraper.scrape(shared.targets()).await;
         let now = shared.clock.now_ms();
-        shared.edges.apply(Instant::now(), now, scraped);
+        shared.edges.apply(Instant::now(), now, pages);
         shared.overview.send_replace(Arc::new(shared.overview()));
     }
 }

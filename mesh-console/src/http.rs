@@ -8,7 +8,12 @@ mod mesh;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::OriginalUri, middleware, response::Response};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, OriginalUri},
+    middleware,
+    response::Response,
+};
 use http::Method;
 
 use crate::{ConsoleError, control, jaeger, shared::Shared};
@@ -28,6 +33,7 @@ pub(crate) fn router(shared: Arc<Shared>, guard: Guard, assets: assets::Source) 
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(guard::sidecar))
         .merge(page)
+        .layer(DefaultBodyLimit::max(body::LARGEST_BODY))
         .layer(middleware::map_response(harden))
         .with_state(shared)
 }

@@ -15,6 +15,12 @@ use crate::{ConsoleError, activity::ActivityLog, mesh_file::MeshFile};
 /// Most sidecars that are remembered.
 const MOST: usize = 1024;
 
+/// Longest name of an instance, and longest version.
+const LONGEST_NAME: usize = 63;
+
+/// Problems of a refusal that are told in the activity; all show in the overview.
+const TOLD: usize = 3;
+
 /// Service and instance: what a sidecar is known by.
 pub(crate) type Key = (String, String);
 
@@ -82,6 +88,11 @@ impl Registry {
                 known: self.mesh.known_services(),
             });
         }
+        if !is_name(&registration.instance) || !is_name(&registration.version) {
+            return Err(ConsoleError::BadRequest(format!(
+                "`instance` and `version` are 1 to {LONGEST_NAME} letters, digits, `-`, `_`, `.` or `+`"
+            )));
+        }
         let replaced = CancellationToken::new();
         let text = format!(
             "the sidecar of {} connected (pid {}, version {})",
@@ -120,7 +131,12 @@ impl Registry {
     /// Takes a sidecar's answer to a snapshot.
     pub(crate) fn acknowledge(&self, ack: Ack) -> Result<(), ConsoleError> {
         let refused = (!ack.problems.is_empty()).then(|| {
-            let problems: Vec<String> = ack.problems.iter().map(ToString::to_string).collect();
+            let problems: Vec<String> = ack
+                .problems
+                .iter()
+                .take(TOLD)
+                .map(ToString::to_string)
+                .collect();
             format!(
                 "the sidecar of {} refused revision {}: {}",
                 ack.instance,
@@ -202,6 +218,13 @@ impl Drop for Hold {
     fn drop(&mut self) {
         self.registry.disconnect(&self.key, self.stream);
     }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
 }
 
 /// A sidecar that binds every interface is reached where it called from.

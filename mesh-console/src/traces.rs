@@ -203,8 +203,8 @@ impl Held {
 
     fn release(&mut self, trace: Trace) {
         for span in trace.spans {
-            self.origins.release(span.origin);
-            self.names.release(span.name);
+            self.origins.release(&span.origin);
+            self.names.release(&span.name);
         }
     }
 

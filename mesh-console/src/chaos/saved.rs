@@ -61,7 +61,7 @@ impl Saved {
 }
 
 /// Path of the file, with its folder made.
-pub(super) fn file_in(data_dir: PathBuf) -> Result<PathBuf, ConsoleError> {
+pub(super) fn file_in(data_dir: &Path) -> Result<PathBuf, ConsoleError> {
     let folder = data_dir.join("console");
     match fs::create_dir_all(&folder) {
         Ok(()) => Ok(folder.join("chaos.json")),

@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use super::*;
 
 const MESH: &str = "mesh: m
@@ -9,7 +7,7 @@ chaos: [ { id: from-file, where: b, abort: 503, enabled: false, for: 1m } ]";
 fn open(text: &str, clock: Clock, dir: Option<&Path>) -> Chaos {
     let mesh = Arc::new(MeshFile::parse(text).unwrap().resolve().unwrap());
     let activity = Arc::new(ActivityLog::new(clock));
-    Chaos::open(mesh, clock, activity, dir.map(Path::to_owned)).unwrap()
+    Chaos::open(mesh, clock, activity, dir).unwrap()
 }
 
 fn rule(yaml: &str) -> Rule {
@@ -157,7 +155,7 @@ async fn what_was_edited_in_the_mesh_file_wins_over_what_was_saved() {
 #[tokio::test]
 async fn an_unreadable_file_is_put_aside_and_said() {
     let folder = Folder::new();
-    let file = saved::file_in(folder.0.clone()).unwrap();
+    let file = saved::file_in(&folder.0).unwrap();
     std::fs::write(&file, "{ half").unwrap();
     let chaos = open(MESH, Clock::System, Some(&folder.0));
     assert_eq!(chaos.current().rules.len(), 1);

@@ -9,6 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::ConsoleError;
 
+/// Largest body of the API and of the control protocol, bytes: far beyond any rule.
+pub(crate) const LARGEST_BODY: usize = 64 * 1024;
+
 /// A JSON body of the right type.
 pub(crate) struct Strict<T>(pub(crate) T);
 
@@ -21,9 +24,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
             Bytes::from_request(request, state)
                 .await
                 .map_err(|error| match error.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => ConsoleError::TooLarge(
-                        "the body is too large; send less than 2 MB".to_owned(),
-                    ),
+                    StatusCode::PAYLOAD_TOO_LARGE => ConsoleError::TooLarge(format!(
+                        "the body is too large; send at most {LARGEST_BODY} bytes"
+                    )),
                     _ => ConsoleError::BadRequest(format!("the body cannot be read: {error}")),
                 })?;
         serde_json::from_slice(&bytes)

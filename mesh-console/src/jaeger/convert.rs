@@ -30,7 +30,7 @@ pub(super) fn trace(id: &TraceId, from: &traces::Trace) -> Trace {
         .collect();
     spans.sort_by_key(|span| span.start_time);
     Trace {
-        trace_id,
+        id: trace_id,
         spans,
         processes: processes.all,
         warnings: warnings(from),
@@ -52,7 +52,7 @@ fn span(trace_id: &str, stored: &Stored, loops: &HashSet<SpanId>, process_id: St
     let looped = loops.contains(&stored.id);
     Span {
         trace_id: trace_id.to_owned(),
-        span_id: hex::encode(&stored.id),
+        id: hex::encode(&stored.id),
         operation_name: stored.name.to_string(),
         references: references(trace_id, stored.parent.filter(|_| !looped), &otlp),
         start_time: stored.start_ns / 1_000,

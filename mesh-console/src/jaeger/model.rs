@@ -60,7 +60,7 @@ pub(crate) fn failure(status: StatusCode, message: &str) -> Value {
 #[derive(Debug, Serialize)]
 pub(crate) struct Trace {
     #[serde(rename = "traceID")]
-    pub(crate) trace_id: String,
+    pub(crate) id: String,
     pub(crate) spans: Vec<Span>,
     pub(crate) processes: BTreeMap<String, Process>,
     #[serde(serialize_with = "null_for_none")]
@@ -74,7 +74,7 @@ pub(crate) struct Span {
     #[serde(rename = "traceID")]
     pub(crate) trace_id: String,
     #[serde(rename = "spanID")]
-    pub(crate) span_id: String,
+    pub(crate) id: String,
     pub(crate) operation_name: String,
     pub(crate) references: Vec<Reference>,
     pub(crate) start_time: u64,

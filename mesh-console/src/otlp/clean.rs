@@ -194,7 +194,7 @@ fn cut(text: &mut String, longest: usize) {
 mod tests {
     use opentelemetry_proto::tonic::{
         common::v1::ArrayValue,
-        trace::v1::{ResourceSpans, ScopeSpans},
+        trace::v1::{ResourceSpans, ScopeSpans, span},
     };
 
     use super::*;
@@ -212,7 +212,7 @@ mod tests {
         clean(request, 7)
     }
 
-    fn span() -> Span {
+    fn sound() -> Span {
         Span {
             trace_id: vec![1; 16],
             span_id: vec![2; 8],
@@ -220,18 +220,18 @@ mod tests {
         }
     }
 
-    fn text(text: String) -> Option<AnyValue> {
-        Some(AnyValue {
+    fn text(text: String) -> AnyValue {
+        AnyValue {
             value: Some(Value::StringValue(text)),
-        })
+        }
     }
 
     #[test]
     fn huge_texts_are_cut_at_a_character() {
-        let mut huge = span();
+        let mut huge = sound();
         huge.attributes = vec![KeyValue {
             key: "k".repeat(10_000),
-            value: text("é".repeat(100_000)),
+            value: Some(text("é".repeat(100_000))),
             ..KeyValue::default()
         }];
         let kept = &export(huge).spans[0].span;
@@ -240,9 +240,9 @@ mod tests {
 
     #[test]
     fn too_many_attributes_and_events_are_counted() {
-        let mut many = span();
+        let mut many = sound();
         many.attributes = vec![KeyValue::default(); 1_000];
-        many.events = vec![Default::default(); 1_000];
+        many.events = vec![span::Event::default(); 1_000];
         let kept = &export(many).spans[0].span;
         assert_eq!(kept.dropped_attributes_count, 872);
         assert_eq!(kept.dropped_events_count, 872);
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn times_that_cannot_be_are_mended() {
-        let mut odd = span();
+        let mut odd = sound();
         odd.end_time_unix_nano = 3;
         let kept = &export(odd).spans[0].span;
         assert_eq!((kept.start_time_unix_nano, kept.end_time_unix_nano), (7, 7));
@@ -290,6 +290,6 @@ mod tests {
 
     #[test]
     fn a_nameless_sender_gets_jaegers_name_for_it() {
-        assert_eq!(export(span()).spans[0].origin.service, NAMELESS);
+        assert_eq!(export(sound()).spans[0].origin.service, NAMELESS);
     }
 }

@@ -67,10 +67,10 @@ struct Scope {
 struct Span {
     #[serde(deserialize_with = "hex")]
     trace_id: Vec<u8>,
-    #[serde(deserialize_with = "hex")]
-    span_id: Vec<u8>,
-    #[serde(deserialize_with = "hex")]
-    parent_span_id: Vec<u8>,
+    #[serde(rename = "spanId", deserialize_with = "hex")]
+    id: Vec<u8>,
+    #[serde(rename = "parentSpanId", deserialize_with = "hex")]
+    parent: Vec<u8>,
     #[serde(deserialize_with = "or_nothing")]
     trace_state: String,
     #[serde(deserialize_with = "or_nothing")]
@@ -132,6 +132,7 @@ struct KeyValue {
 }
 
 /// At most one of these is set.
+#[expect(clippy::struct_field_names, reason = "the names are OTLP's")]
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct AnyValue {
@@ -262,8 +263,8 @@ impl From<Span> for trace::Span {
     fn from(from: Span) -> Self {
         Self {
             trace_id: from.trace_id,
-            span_id: from.span_id,
-            parent_span_id: from.parent_span_id,
+            span_id: from.id,
+            parent_span_id: from.parent,
             trace_state: from.trace_state,
             name: from.name,
             kind: from.kind,

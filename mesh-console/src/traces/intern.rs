@@ -49,9 +49,9 @@ impl<T: ?Sized + Eq + Hash + Weight> Interner<T> {
     }
 
     /// Gives a copy back.
-    pub(crate) fn release(&mut self, value: Arc<T>) {
+    pub(crate) fn release(&mut self, value: &Arc<T>) {
         // The set's and this one: nobody else.
-        if Arc::strong_count(&value) == 2 && self.values.remove(&value) {
+        if Arc::strong_count(value) == 2 && self.values.remove(value) {
             self.bytes -= value.weight() + OVERHEAD;
         }
     }

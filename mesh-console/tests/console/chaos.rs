@@ -1,9 +1,10 @@
 //! The chaos API, and what outlives a restart.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::support::{Folder, config, nowhere, start, start_with};
 
@@ -97,11 +98,6 @@ async fn a_toggle_reaches_every_sidecar_within_the_promised_time() {
         lines.snapshot().await;
         streams.push(lines);
     }
-    #[expect(
-        clippy::disallowed_methods,
-        clippy::disallowed_types,
-        reason = "real time is what is promised"
-    )]
     let began = Instant::now();
     console
         .write(

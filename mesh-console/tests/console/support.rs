@@ -195,7 +195,7 @@ impl Lines {
         loop {
             let line = self.next().await.expect("an event");
             if let Some(rest) = line.strip_prefix("event: ") {
-                name = rest.to_owned();
+                rest.clone_into(&mut name);
             } else if let Some(data) = line.strip_prefix("data: ") {
                 return (name, serde_json::from_str(data).unwrap());
             }
