@@ -242,7 +242,7 @@ def check_rules(prometheus):
     firing = {alert["labels"]["alertname"] for alert in prometheus.get("/api/v1/alerts")["alerts"] if alert["state"] == "firing"}
     if "MeshFaultsInjected" not in firing:
         raise Failed(f"faults are injected, and MeshFaultsInjected does not fire (firing: {sorted(firing) or 'none'})")
-    broken = firing & {"MeshTargetDown", "MeshSidecarAlone", "MeshConfigRejected", "MeshSpansLost", "MeshNoEndpointLeft"}
+    broken = firing & {"MeshTargetDown", "MeshSidecarAlone", "MeshConfigRejected", "MeshSpansLost"}
     if broken:
         raise Failed(f"a mesh with two mild faults fires {', '.join(sorted(broken))}")
 
