@@ -5,15 +5,15 @@ _list:
 
 # Everything CI does, word for word
 check *ARGS:
-    ./test.sh {{ARGS}}
+    ./test.sh {{ ARGS }}
 
 # Start the whole mesh: shop, sidecars, console, load
 run *ARGS:
-    cargo run --release -- {{ARGS}}
+    cargo run --release -- {{ ARGS }}
 
 # Tests that need only Rust; `just test -p mesh-proxy retry` for some of them
 test *ARGS="--workspace":
-    cargo test {{ARGS}}
+    cargo test {{ ARGS }}
 
 # Formatting and lints as CI wants them
 lint:
@@ -42,8 +42,8 @@ dashboards:
 # Checks on a running mesh: metrics, dashboards, browser (npm ci in tests/browser first)
 live *ARGS:
     cargo build --package glassmesh
-    python3 tests/live.py --glassmesh target/debug/glassmesh {{ARGS}}
+    python3 tests/live.py --glassmesh target/debug/glassmesh {{ ARGS }}
 
 # The mesh in containers, with Jaeger, Prometheus and Grafana
 compose *ARGS="up --build":
-    docker compose {{ARGS}}
+    docker compose {{ ARGS }}
