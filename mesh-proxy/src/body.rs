@@ -72,7 +72,7 @@ impl<W: Watch> Watched<W> {
         }
     }
 
-    fn pass_trailers(&mut self, polled: &Option<Result<Frame<Bytes>, BodyError>>) {
+    fn pass_trailers(&mut self, polled: Option<&Result<Frame<Bytes>, BodyError>>) {
         let Some(Ok(frame)) = polled else { return };
         if let (Some(trailers), Some(watch)) = (frame.trailers_ref(), &mut self.watch) {
             watch.trailers(trailers);
@@ -98,7 +98,7 @@ impl<W: Watch> http_body::Body for Watched<W> {
             return Poll::Ready(None);
         };
         let polled = ready!(Pin::new(inner).poll_frame(cx));
-        self.pass_trailers(&polled);
+        self.pass_trailers(polled.as_ref());
         match &polled {
             Some(Err(_)) => self.end(End::Failed),
             None => self.end(End::Complete),

@@ -87,7 +87,7 @@ impl Tried {
 
 impl Routed {
     /// The request goes to the application beside this sidecar.
-    pub(crate) fn to_application(self, endpoint: Arc<Endpoint>) -> Placed {
+    pub(crate) fn into_placed(self, endpoint: Arc<Endpoint>) -> Placed {
         Placed {
             request: self.request,
             scope: self.scope,

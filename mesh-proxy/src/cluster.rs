@@ -186,9 +186,18 @@ impl Cluster {
 
     fn report_endpoints(&self) {
         let ejected = self.ejected();
+        self.report(self.endpoints.len() - ejected, ejected);
+    }
+
+    /// The policy has dropped the cluster.
+    pub(crate) fn report_gone(&self) {
+        self.report(0, 0);
+    }
+
+    fn report(&self, ready: usize, ejected: usize) {
         emit(&ProcessEvent::Endpoints {
             cluster: &self.name,
-            ready: self.endpoints.len() - ejected,
+            ready,
             ejected,
             draining: 0,
             unhealthy: 0,
@@ -301,7 +310,7 @@ mod tests {
         fail(&before, "127.0.0.1:1", now);
         let mut settings =
             config::Cluster::new(vec!["127.0.0.1:1".to_owned(), "127.0.0.1:9".to_owned()]);
-        settings.ejection = Duration::from_secs(60);
+        settings.ejection = Duration::from_mins(1);
         let after = Cluster::build("payments", &settings, Some(&before), Workers::new(1), now);
         assert_eq!(after.ejected(), 1);
         assert!(Arc::ptr_eq(&before.endpoints()[0], &after.endpoints()[0]));

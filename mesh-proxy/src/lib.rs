@@ -36,6 +36,7 @@ use mesh_telemetry::{Component, Identity, Options, Readiness, install_proxy};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{ProxyError, RunError, Side};
+pub use layers::chaos::redraw;
 pub use sidecar::Sidecar;
 
 use config::SidecarConfig;

@@ -27,7 +27,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the sidecar (the default)
-    Run(ProxyArgs),
+    Run(Box<ProxyArgs>),
     /// Report everything that is wrong with a configuration file
     Check {
         /// The file
@@ -37,7 +37,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    match cli.command.unwrap_or(Command::Run(cli.run)) {
+    match cli.command.unwrap_or(Command::Run(Box::new(cli.run))) {
         Command::Run(args) => start(&args),
         Command::Check { file } => {
             let problems = check_sidecar(&cli::read(&file)?);

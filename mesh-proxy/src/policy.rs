@@ -162,6 +162,11 @@ impl Snapshot {
                 (name.clone(), cluster)
             })
             .collect();
+        for (name, gone) in &before.clusters {
+            if !clusters.contains_key(name) {
+                gone.report_gone();
+            }
+        }
         let routes = raw
             .routes
             .iter()

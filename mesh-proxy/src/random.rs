@@ -2,12 +2,12 @@
 //!
 //! Load balancing and backoff need speed and spread, not secrecy; chaos needs
 //! draws that are the same on every machine and in every version. Both use the
-//! finaliser of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom
+//! finaliser of `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom
 //! number generators", 2014), written out here so that no dependency can change it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// 2^64 divided by the golden ratio: the step between states of SplitMix64.
+/// 2^64 divided by the golden ratio: the step between states of `SplitMix64`.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Spreads every bit of `state` over all bits of the result.

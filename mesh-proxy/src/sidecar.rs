@@ -56,8 +56,8 @@ pub(crate) fn refuse_problems(config: &SidecarConfig) -> Result<(), RunError> {
 impl Sidecar {
     /// Opens the listeners and begins to serve; port 0 takes any free port.
     ///
-    /// Must be called on a tokio runtime. `readiness` is set as soon as a policy is in
-    /// force: at once, or with the console's first snapshot.
+    /// Must be called on a tokio runtime. `readiness` is set as soon as there is a policy:
+    /// at once with one from the file, else with the console's first snapshot.
     pub fn start(
         config: SidecarConfig,
         sink: Sink,
@@ -117,8 +117,10 @@ impl Sidecar {
     }
 
     fn follow_console(&self, mut config: SidecarConfig) {
+        if config.control.is_none() || config.policy != Policy::default() {
+            self.readiness.set_ready(); // there is a policy already
+        }
         let Some(console) = config.control.clone() else {
-            self.readiness.set_ready();
             return;
         };
         config.admin = self.admin;

@@ -21,6 +21,9 @@ struct EndpointView {
     address: String,
     breaker: &'static str,
     in_flight: u32,
+    /// Votes of the breaker so far.
+    successes: u64,
+    failures: u64,
     /// Seconds of latency times attempts in flight, the next one included.
     load: f64,
 }
@@ -45,7 +48,10 @@ pub(super) fn cluster(cluster: &Cluster) -> ClusterView {
 }
 
 fn endpoint(endpoint: &Endpoint, now: Instant) -> EndpointView {
+    let [failures, successes] = endpoint.votes();
     EndpointView {
+        successes,
+        failures,
         address: endpoint.address().to_owned(),
         breaker: endpoint.breaker_name(),
         in_flight: endpoint.in_flight(),

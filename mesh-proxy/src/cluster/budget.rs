@@ -187,7 +187,7 @@ mod tests {
             0,
             "the deposits are gone"
         );
-        let much_later = start + Duration::from_secs(3600);
+        let much_later = start + Duration::from_hours(1);
         budget.deposit(much_later);
         assert_eq!(
             granted(&budget, &settings, much_later, 9),

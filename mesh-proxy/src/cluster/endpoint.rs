@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,6 +27,8 @@ pub(crate) struct Endpoint {
     ejected: AtomicBool,
     latency: Mutex<PeakEwma>,
     in_flight: AtomicU32,
+    /// Votes cast, for people: failures and successes.
+    votes: [AtomicU64; 2],
     pools: Box<[Pool]>,
     /// Belongs to a cluster, and shows in its gauges.
     reported: bool,
@@ -57,6 +59,7 @@ impl Endpoint {
             ejected: AtomicBool::new(false),
             latency: Mutex::new(PeakEwma::new(now)),
             in_flight: AtomicU32::new(0),
+            votes: Default::default(),
             pools: workers.each(Pool::default),
             reported,
         }
@@ -98,6 +101,14 @@ impl Endpoint {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Votes cast since the endpoint is known: failures and successes.
+    #[must_use]
+    pub(crate) fn votes(&self) -> [u64; 2] {
+        self.votes
+            .each_ref()
+            .map(|votes| votes.load(Ordering::Relaxed))
+    }
+
     /// Out by the breaker, or on probation.
     #[must_use]
     pub(crate) fn is_ejected(&self) -> bool {
@@ -133,6 +144,7 @@ impl Endpoint {
     }
 
     pub(super) fn observe(&self, latency: Duration, success: bool, now: Instant) {
+        self.votes[usize::from(success)].fetch_add(1, Ordering::Relaxed);
         lock(&self.latency).observe(latency, success, now);
     }
 

@@ -74,7 +74,7 @@ impl Findings {
     ) {
         for (index, item) in items.iter().enumerate() {
             self.under(&format!("{key}[{index}]"), |found| {
-                check(found, index, item)
+                check(found, index, item);
             });
         }
     }

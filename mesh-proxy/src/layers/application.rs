@@ -28,6 +28,6 @@ impl<Next: Fallible<Placed>> Around<Routed, Next> for Application {
                 authority: String::new(),
             });
         };
-        next.call(routed.to_application(application)).await
+        next.call(routed.into_placed(application)).await
     }
 }

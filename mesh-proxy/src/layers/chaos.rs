@@ -21,6 +21,14 @@ use crate::{
 };
 use rule::{Armed, Rules};
 
+/// What a rule of this id and seed draws for an attempt of a trace, 0 to 1: below the
+/// rule's share it strikes. Lets a fault that was seen be explained, and a test
+/// choose a trace that is hit.
+#[must_use]
+pub fn redraw(seed: u64, rule: &str, trace_id: [u8; 16], attempt: u32) -> f64 {
+    draw::draw(seed, draw::rule_key(rule), trace_id, attempt)
+}
+
 /// The layer. Where there is no rule it costs one look at an empty list.
 pub(crate) struct Chaos;
 

@@ -15,14 +15,15 @@ pub(crate) fn rule_key(id: &str) -> u64 {
 /// A number from 0 up to, not including, 1; below the rule's share the rule strikes.
 #[must_use]
 pub(crate) fn draw(seed: u64, rule_key: u64, trace_id: [u8; 16], attempt: u32) -> f64 {
-    let trace = u128::from_be_bytes(trace_id);
-    let (high, low) = ((trace >> 64) as u64, trace as u64 & u64::MAX);
-    let parts = [rule_key, high, low, u64::from(attempt)];
-    unit(
-        parts
-            .iter()
-            .fold(mix(seed), |state, part| mix(state ^ part)),
-    )
+    let halves = trace_id.chunks(8).map(|half| {
+        half.iter()
+            .fold(0, |number, &byte| (number << 8) | u64::from(byte))
+    });
+    let parts = [rule_key]
+        .into_iter()
+        .chain(halves)
+        .chain([u64::from(attempt)]);
+    unit(parts.fold(mix(seed), |state, part| mix(state ^ part)))
 }
 
 #[cfg(test)]

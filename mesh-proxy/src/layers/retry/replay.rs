@@ -142,14 +142,13 @@ impl http_body::Body for ReplayBody {
 
     fn is_end_stream(&self) -> bool {
         let source = self.replay.source();
-        self.next >= source.kept.len()
-            && source.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+        self.next >= source.kept.len() && source.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let source = self.replay.source();
         let kept: u64 = source.kept.iter().skip(self.next).map(Kept::len).sum();
-        let rest = source.rest.as_ref().map(|rest| rest.size_hint());
+        let rest = source.rest.as_ref().map(Body::size_hint);
         let rest = rest.unwrap_or_else(|| SizeHint::with_exact(0));
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower() + kept);

@@ -1,0 +1,19 @@
+//! The sidecar over real sockets: applications, sidecars and callers are real
+//! hyper servers and clients on free ports.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod balancing;
+mod chain;
+mod chaos;
+mod control;
+mod example;
+mod hop;
+mod lifecycle;
+mod retry;
+mod streaming;
+mod support;
+mod table;
