@@ -72,7 +72,10 @@ step() {
 # ---------------------------------------------------------------- what is needed
 
 have() { command -v "$1" >/dev/null 2>&1; }
-have_browser() { [[ -n ${CHROMIUM:-} ]] || have chromium || have chromium-browser || have google-chrome || have google-chrome-stable; }
+have_browser() {
+  [[ -n ${CHROMIUM:-} || -d "/Applications/Google Chrome.app" || -d "/Applications/Chromium.app" ]] ||
+    have chromium || have chromium-browser || have google-chrome || have google-chrome-stable
+}
 
 packages=() missing=()
 # need PACKAGE WHY: a Debian package and what it is for
