@@ -187,7 +187,9 @@ async fn a_service_tells_its_part_of_the_trace() {
 }
 
 async fn check_page(telemetry: &Telemetry, ready: &Readiness) {
-    emit(ShopEvent::OrderFinished { status: "created" });
+    emit(ShopEvent::OrderFinished {
+        status: "confirmed",
+    });
     emit(ShopEvent::PaymentFinished { result: "charged" });
     emit(ShopEvent::OutboxPending(2));
     emit(ShopEvent::Stock {

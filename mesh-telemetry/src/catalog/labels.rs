@@ -54,7 +54,7 @@ pub static LABELS: &[Label] = &[
     label("product", "product id of the shop"),
     label(
         "reason",
-        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limit, overload (shed); consecutive_failures (ejected)",
+        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limited, overload (shed); consecutive_failures (ejected)",
     ),
     label("response_class", "1xx to 5xx; `none` without an answer"),
     label("response_code", "100 to 599; `0` without an answer"),
@@ -64,7 +64,7 @@ pub static LABELS: &[Label] = &[
     ),
     label(
         "result",
-        "exported, dropped, failed (spans); ok, refused, timeout, error (connects); ok, error, untrusted, expired (handshakes); a literal of the shop (payments)",
+        "exported, dropped, failed (spans); ok, refused, timeout, error (connects); ok, error, untrusted, expired (handshakes); charged, replayed, declined, failed, refunded (payments)",
     ),
     label(
         "route",
@@ -77,10 +77,7 @@ pub static LABELS: &[Label] = &[
         "service from configuration; `external` for callers outside, `unknown`",
     ),
     label("state", "ready, ejected, draining, unhealthy"),
-    label(
-        "status",
-        "created, rejected, failed and other literals of the shop",
-    ),
+    label("status", "confirmed, rejected, failed"),
     label("tls", "none: the mesh speaks plain text"),
     label("version", "version of Glassmesh"),
 ];

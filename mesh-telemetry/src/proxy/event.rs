@@ -34,7 +34,7 @@ pub enum RequestEvent {
     },
     /// Refused by a limit, without an attempt.
     Shed {
-        /// `rate_limit`, `overload`, … (bounded).
+        /// `rate_limited`, `overload`, … (bounded).
         reason: &'static str,
     },
     /// Refused by the access policy.

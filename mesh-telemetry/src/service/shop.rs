@@ -10,12 +10,12 @@ use crate::{
 pub enum ShopEvent<'a> {
     /// An order reached its final status.
     OrderFinished {
-        /// `created`, `rejected`, `failed`, … (bounded).
+        /// `confirmed`, `rejected` or `failed`.
         status: &'static str,
     },
     /// A payment was decided.
     PaymentFinished {
-        /// `charged`, `replayed`, `declined`, … (bounded).
+        /// `charged`, `replayed`, `declined`, `failed` or `refunded`.
         result: &'static str,
     },
     /// Messages that wait in the outbox.
