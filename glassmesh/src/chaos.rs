@@ -5,7 +5,7 @@ mod show;
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use mesh_proxy::config::{Abort, Delay, Place, Position, Rule, units};
 use serde_json::json;
 
@@ -64,12 +64,13 @@ Examples:
     glassmesh chaos add payments --abort 500 --percent 10 --id rehearsal --seed 7";
 
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("fault").required(true).multiple(true).args(["abort", "delay"]))]
 struct AddArgs {
     /// `payments` (a bad node, for all callers) or `orders -> payments` (a bad edge)
     #[arg(value_name = "WHERE")]
     place: Place,
     /// Answer with this status instead, 400 to 599
-    #[arg(long, value_name = "STATUS", value_parser = abort, required_unless_present = "delay")]
+    #[arg(long, value_name = "STATUS", value_parser = abort)]
     abort: Option<Abort>,
     /// Wait before going on, as 200ms
     #[arg(long, value_name = "TIME")]

@@ -6,7 +6,7 @@ use kit::ServiceArgs;
 use crate::{failure::Failure, role};
 
 /// The services that are in this binary.
-pub(crate) const NAMES: [&str; 7] = [
+pub(crate) const NAMES: [&str; 8] = [
     gateway::NAME,
     users::NAME,
     products::NAME,
@@ -14,6 +14,7 @@ pub(crate) const NAMES: [&str; 7] = [
     orders::NAME,
     payments::NAME,
     notifications::NAME,
+    monolith::NAME,
 ];
 
 /// Which service, and how.
@@ -30,6 +31,9 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   Without a mesh, payments alone:
     glassmesh service payments --listen 127.0.0.1:5101 --data-dir /tmp/shop
+
+  The whole shop in one process:
+    glassmesh service monolith --listen 127.0.0.1:5100 --data-dir /tmp/shop
 
   Peers called directly, one address each:
     glassmesh service orders --listen 127.0.0.1:5102 --peer payments=http://127.0.0.1:5101
@@ -51,6 +55,7 @@ pub(crate) async fn run(role: ServiceRole) -> Result<(), Failure> {
         orders::NAME => orders::run(args, shutdown).await,
         payments::NAME => payments::run(args, shutdown).await,
         notifications::NAME => notifications::run(args, shutdown).await,
+        monolith::NAME => monolith::run(args, shutdown).await,
         other => return Err(Failure::Invalid(format!("`{other}` is no service"))),
     };
     Ok(ran?)

@@ -36,9 +36,16 @@ pub(super) struct Event {
 }
 
 pub(super) enum What {
-    Started { pid: u32 },
-    Ready { again: bool },
+    Started {
+        pid: u32,
+    },
+    Ready {
+        again: bool,
+    },
+    /// By itself.
     Ended(Ended),
+    /// Because it was told to.
+    Stopped,
 }
 
 /// A child that ended by itself.
@@ -74,7 +81,9 @@ impl Keeper {
                 Ok(running) => self.watch(running, &spec, &lines, &mut was_ready).await,
                 Err(error) => Some(Run::not_started(&error)),
             };
-            let Some(run) = ended else { return };
+            let Some(run) = ended else {
+                return self.tell(&spec, What::Stopped);
+            };
             failures = if run.was_healthy { 1 } else { failures + 1 };
             let restart_in = backoff(failures);
             self.tell(

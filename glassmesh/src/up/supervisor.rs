@@ -176,6 +176,9 @@ impl Supervisor {
             What::Started { pid } => {
                 self.pids.insert(Arc::clone(name), *pid);
             }
+            What::Stopped => {
+                self.pids.remove(name);
+            }
             What::Ready { again: false } => {
                 self.waiting.remove(name);
             }
@@ -236,14 +239,20 @@ impl Supervisor {
                     }
                     () = tokio::time::sleep_until(limit), if !self.kill.is_cancelled() => {
                         self.kill.cancel();
-                        outcome = Err(Failure::Failed(anyhow!(
-                            "not everything had ended after {STOP_LIMIT:?}, and was killed"
-                        )));
+                        outcome = Err(self.too_stubborn());
                     }
                 }
             }
         }
         outcome
+    }
+
+    fn too_stubborn(&self) -> Failure {
+        let left: Vec<&str> = self.pids.keys().map(AsRef::as_ref).collect();
+        Failure::Failed(anyhow!(
+            "still running after {STOP_LIMIT:?}, and killed: {}",
+            left.join(", ")
+        ))
     }
 
     fn say_stopping(&self, stage: Stage) {
@@ -274,11 +283,11 @@ fn does_not_start(process: &str, ended: &Ended) -> Failure {
     ))
 }
 
-/// The signals that ask a mesh to end.
+/// The signals that ask a mesh to end. Not SIGHUP: `nohup` must go on working,
+/// and when the terminal closes, the children end with their supervisor.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
 }
 
 impl Signals {
@@ -286,7 +295,6 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -294,7 +302,6 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
         }
     }
 }
