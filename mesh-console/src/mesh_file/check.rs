@@ -1,11 +1,13 @@
 //! Everything that is wrong with a mesh file, found in one go.
 
+mod policies;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
 };
 
-use mesh_proxy::config::{self, Problem};
+use mesh_proxy::config::Problem;
 
 use super::{Instance, Instances, MeshFile, Service};
 
@@ -164,72 +166,6 @@ impl MeshFile {
             }
         }
     }
-
-    /// The file without calls that were named as wrong already.
-    fn with_known_calls(&self) -> Self {
-        let mut mesh = self.clone();
-        for (name, service) in &mut mesh.services {
-            let mut seen = BTreeSet::new();
-            service.calls.retain(|to| {
-                self.services.contains_key(to) && to != name && seen.insert(to.clone())
-            });
-        }
-        mesh
-    }
-
-    /// Compiles every sidecar's policy and lets the sidecar's own check read it,
-    /// so that the console never sends what a sidecar would refuse.
-    fn check_policies(&self, found: &mut Found) {
-        for (name, service) in &self.services {
-            for problem in config::check(&self.policy_for(name, &[])) {
-                let key = self.source_key(name, service, &problem.key);
-                if !found.has_below(&key) {
-                    found.add(&key, problem.message);
-                }
-            }
-        }
-    }
-
-    /// Key of the mesh file behind a key of a compiled policy.
-    fn source_key(&self, name: &str, service: &Service, key: &str) -> String {
-        if let Some(rest) = key.strip_prefix("inbound.") {
-            return format!("services.{name}.{rest}");
-        }
-        if let Some((to, rest)) = route_key(service, key).or_else(|| cluster_key(service, key)) {
-            return self.level_key(name, to, rest);
-        }
-        format!("services.{name}")
-    }
-
-    /// Path of the strongest level that sets a key of an edge's policy.
-    fn level_key(&self, from: &str, to: &str, key: &str) -> String {
-        let first = key.split(['.', '[']).next().unwrap_or(key);
-        let levels = self.levels(from, to);
-        let strongest = levels.iter().rev().find(|(_, level)| level.sets(first));
-        match strongest {
-            Some((path, _)) => format!("{path}.{key}"),
-            None if first == "endpoints" => format!("services.{to}.instances"),
-            None => format!("defaults.{key}"),
-        }
-    }
-}
-
-/// Destination and own key of `routes[2].retry.attempts`.
-fn route_key<'a>(service: &'a Service, key: &'a str) -> Option<(&'a str, &'a str)> {
-    let (index, rest) = key.strip_prefix("routes[")?.split_once(']')?;
-    let to = service.calls.get(index.parse::<usize>().ok()?)?;
-    Some((to, rest.trim_start_matches('.')))
-}
-
-/// Destination and own key of `clusters.payments.budget.share`.
-fn cluster_key<'a>(service: &'a Service, key: &'a str) -> Option<(&'a str, &'a str)> {
-    let key = key.strip_prefix("clusters.")?;
-    let to = service
-        .calls
-        .iter()
-        .filter(|to| key.starts_with(to.as_str()))
-        .max_by_key(|to| to.len())?;
-    Some((to, key[to.len()..].trim_start_matches('.')))
 }
 
 fn check_instances(key: &str, service: &Service, found: &mut Found) {
@@ -325,125 +261,4 @@ impl Found {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn keys(text: &str) -> Vec<String> {
-        let problems = MeshFile::parse(text).unwrap().check();
-        problems.into_iter().map(|problem| problem.key).collect()
-    }
-
-    #[test]
-    fn the_built_in_mesh_is_sound() {
-        let mesh = MeshFile::parse(include_str!("../../../mesh.yaml")).unwrap();
-        assert_eq!(mesh.check(), []);
-        assert_eq!(mesh.resolve().unwrap().check(), []);
-    }
-
-    #[test]
-    fn all_problems_come_at_once_with_their_keys() {
-        let found = keys(
-            "mesh: ''
-telemetry: { sample_ratio: 2 }
-load: { rps: -1 }
-services:
-  Front: { expose: 4080, instances: 2, calls: [back, nobody, back] }
-  back: { instances: 0 }
-  external: {}
-routes:
-  - { from: back, to: Front, policy: {} }
-  - { to: ghost, policy: {} }
-chaos:
-  - { id: a, where: ghost, abort: 503 }
-  - { id: a, where: back -> Front, abort: 503 }",
-        );
-        for key in [
-            "mesh",
-            "telemetry.sample_ratio",
-            "load.rps",
-            "services.Front",
-            "services.Front.expose",
-            "services.Front.calls[1]",
-            "services.Front.calls[2]",
-            "services.back.instances",
-            "services.external",
-            "routes[0]",
-            "routes[1].to",
-            "chaos[0].where",
-            "chaos[1].id",
-            "chaos[1].where",
-        ] {
-            assert!(found.iter().any(|one| one == key), "{key} not in {found:?}");
-        }
-    }
-
-    #[test]
-    fn unknown_services_are_answered_with_the_known() {
-        let mesh = MeshFile::parse("mesh: m\nservices: { a: { calls: [payment] }, payments: {} }")
-            .unwrap();
-        let problems = mesh.check();
-        assert!(problems[0].message.contains("known are: a, payments"));
-    }
-
-    #[test]
-    fn a_deadline_shorter_than_its_attempts_is_named_where_it_was_written() {
-        let found = keys(
-            "mesh: m
-services: { a: { calls: [b, c] }, b: {}, c: {} }
-defaults: { deadline: 2s, attempt_timeout: 1s }
-routes: [ { from: a, to: b, policy: { attempt_timeout: 3s } } ]",
-        );
-        assert_eq!(found, ["routes[0].policy.attempt_timeout"]);
-    }
-
-    #[test]
-    fn instances_have_names_of_their_own_and_addresses() {
-        let found = keys(
-            "mesh: m
-services:
-  a: { instances: [ { name: x, inbound: 'a:1' }, { name: x, inbound: 'a' } ] }",
-        );
-        assert_eq!(
-            found,
-            [
-                "services.a.instances[1].inbound",
-                "services.a.instances[1].name"
-            ]
-        );
-    }
-
-    #[test]
-    fn ports_that_collide_are_named_by_their_setting() {
-        let found = keys("mesh: m\nports: { console: 4318 }\nservices: { a: {} }");
-        assert_eq!(found, ["ports.otlp_http"]);
-    }
-
-    #[test]
-    fn numbers_of_rules_and_retries_are_checked_as_a_sidecar_would() {
-        let found = keys(
-            "mesh: m
-services: { a: { calls: [b] }, b: {} }
-defaults: { retry: { attempts: 0 }, budget: { share: -1 } }
-chaos: [ { id: x, where: b, percent: 120, abort: 503 }, { id: y, where: b } ]",
-        );
-        assert!(found.contains(&"chaos[0].percent".to_owned()), "{found:?}");
-        assert!(
-            found.contains(&"defaults.retry.attempts".to_owned()),
-            "{found:?}"
-        );
-        assert!(
-            found.contains(&"defaults.budget.share".to_owned()),
-            "{found:?}"
-        );
-        assert!(
-            found.iter().any(|key| key.starts_with("chaos[1]")),
-            "{found:?}"
-        );
-    }
-
-    #[test]
-    fn unknown_keys_are_errors_with_their_place() {
-        let error = MeshFile::parse("mesh: m\nservices: { a: { cals: [b] } }").unwrap_err();
-        assert!(error.contains("cals"), "{error}");
-    }
-}
+mod tests;

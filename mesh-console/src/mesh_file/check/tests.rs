@@ -1,0 +1,120 @@
+use super::*;
+
+fn keys(text: &str) -> Vec<String> {
+    let problems = MeshFile::parse(text).unwrap().check();
+    problems.into_iter().map(|problem| problem.key).collect()
+}
+
+#[test]
+fn the_built_in_mesh_is_sound() {
+    let mesh = MeshFile::parse(include_str!("../../../../mesh.yaml")).unwrap();
+    assert_eq!(mesh.check(), []);
+    assert_eq!(mesh.resolve().unwrap().check(), []);
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_keys() {
+    let found = keys(
+        "mesh: ''
+telemetry: { sample_ratio: 2 }
+load: { rps: -1 }
+services:
+  Front: { expose: 4080, instances: 2, calls: [back, nobody, back] }
+  back: { instances: 0 }
+  external: {}
+routes:
+  - { from: back, to: Front, policy: {} }
+  - { to: ghost, policy: {} }
+chaos:
+  - { id: a, where: ghost, abort: 503 }
+  - { id: a, where: back -> Front, abort: 503 }",
+    );
+    for key in [
+        "mesh",
+        "telemetry.sample_ratio",
+        "load.rps",
+        "services.Front",
+        "services.Front.expose",
+        "services.Front.calls[1]",
+        "services.Front.calls[2]",
+        "services.back.instances",
+        "services.external",
+        "routes[0]",
+        "routes[1].to",
+        "chaos[0].where",
+        "chaos[1].id",
+        "chaos[1].where",
+    ] {
+        assert!(found.iter().any(|one| one == key), "{key} not in {found:?}");
+    }
+}
+
+#[test]
+fn unknown_services_are_answered_with_the_known() {
+    let mesh =
+        MeshFile::parse("mesh: m\nservices: { a: { calls: [payment] }, payments: {} }").unwrap();
+    let problems = mesh.check();
+    assert!(problems[0].message.contains("known are: a, payments"));
+}
+
+#[test]
+fn a_deadline_shorter_than_its_attempts_is_named_where_it_was_written() {
+    let found = keys(
+        "mesh: m
+services: { a: { calls: [b, c] }, b: {}, c: {} }
+defaults: { deadline: 2s, attempt_timeout: 1s }
+routes: [ { from: a, to: b, policy: { attempt_timeout: 3s } } ]",
+    );
+    assert_eq!(found, ["routes[0].policy.attempt_timeout"]);
+}
+
+#[test]
+fn instances_have_names_of_their_own_and_addresses() {
+    let found = keys(
+        "mesh: m
+services:
+  a: { instances: [ { name: x, inbound: 'a:1' }, { name: x, inbound: 'a' } ] }",
+    );
+    assert_eq!(
+        found,
+        [
+            "services.a.instances[1].inbound",
+            "services.a.instances[1].name"
+        ]
+    );
+}
+
+#[test]
+fn ports_that_collide_are_named_by_their_setting() {
+    let found = keys("mesh: m\nports: { console: 4318 }\nservices: { a: {} }");
+    assert_eq!(found, ["ports.otlp_http"]);
+}
+
+#[test]
+fn numbers_of_rules_and_retries_are_checked_as_a_sidecar_would() {
+    let found = keys(
+        "mesh: m
+services: { a: { calls: [b] }, b: {} }
+defaults: { retry: { attempts: 0 }, budget: { share: -1 } }
+chaos: [ { id: x, where: b, percent: 120, abort: 503 }, { id: y, where: b } ]",
+    );
+    assert!(found.contains(&"chaos[0].percent".to_owned()), "{found:?}");
+    assert!(
+        found.contains(&"defaults.retry.attempts".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found.contains(&"defaults.budget.share".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found.iter().any(|key| key.starts_with("chaos[1]")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn unknown_keys_are_errors_with_their_place() {
+    let error = MeshFile::parse("mesh: m\nservices: { a: { cals: [b] } }").unwrap_err();
+    assert!(error.contains("cals"), "{error}");
+}
