@@ -78,7 +78,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let start = Instant::now();
     let mesh = mesh::load(&args)?;
     let data_dir = DataDir::take(&args.data_dir)?;
-    ports::check(&mesh).await?;
+    let mesh = ports::resolve(&mesh).await?;
     let mesh_file = data_dir.write_mesh_file(&mesh)?;
     let plan = Plan {
         mesh: &mesh,

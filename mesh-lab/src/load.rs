@@ -10,7 +10,9 @@ mod stats;
 
 use std::{sync::Arc, time::Duration};
 
-use http::Uri;
+use bytes::Bytes;
+use http::{Request, Uri};
+use http_body_util::Full;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -57,8 +59,11 @@ impl LoadOptions {
 /// Sends requests until the duration is over or `shutdown` is cancelled, waits
 /// for the answers still on their way, and reports. `stats` can be read meanwhile.
 pub async fn run(options: LoadOptions, stats: Arc<Stats>, shutdown: CancellationToken) -> Report {
-    let shop = Arc::new(Shop::new(&options));
-    let client = Client::new(options.timeout);
+    let visitor = Visitor {
+        client: Client::new(options.timeout),
+        shop: Arc::new(Shop::new(&options)),
+        stats: Arc::clone(&stats),
+    };
     let slots = Arc::new(Semaphore::new(options.max_in_flight));
     let tracker = TaskTracker::new();
     let mut random = StdRng::seed_from_u64(options.seed);
@@ -75,15 +80,11 @@ pub async fn run(options: LoadOptions, stats: Arc<Stats>, shutdown: Cancellation
             stats.not_sent(1);
             continue;
         };
-        let (kind, request) = shop.request(&options.mix, draw);
+        let (kind, request) = visitor.shop.request(&options.mix, draw);
         let started = schedule::start_of_latency(due, Instant::now());
-        let (client, shop, stats) = (client.clone(), Arc::clone(&shop), Arc::clone(&stats));
+        let visit = visitor.clone().visit(kind, request, started);
         let exchange = async move {
-            let answer = client.send(request).await;
-            stats.record(kind, started.elapsed(), &answer);
-            if let Ok(answer) = answer {
-                shop.learn(kind, &answer);
-            }
+            visit.await;
             drop(slot);
         };
         mesh_telemetry::task::spawn("load-request", tracker.track_future(exchange));
@@ -95,6 +96,24 @@ pub async fn run(options: LoadOptions, stats: Arc<Stats>, shutdown: Cancellation
         () = late(&shutdown) => {}
     }
     stats.report(&options)
+}
+
+/// What one request of a run works with.
+#[derive(Clone)]
+struct Visitor {
+    client: Client,
+    shop: Arc<Shop>,
+    stats: Arc<Stats>,
+}
+
+impl Visitor {
+    async fn visit(self, kind: Kind, request: Request<Full<Bytes>>, started: Instant) {
+        let answer = self.client.send(request).await;
+        self.stats.record(kind, started.elapsed(), &answer);
+        if let Ok(answer) = answer {
+            self.shop.learn(kind, &answer);
+        }
+    }
 }
 
 /// Resolves when answers are no longer worth waiting for.

@@ -1,4 +1,4 @@
-//! From the command line to a resolved mesh.
+//! From the command line to a mesh without problems.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::{failure::Failure, service};
 /// The mesh that starts without `--config`.
 const BUILT_IN: &str = include_str!("../../../mesh.yaml");
 
-/// Reads, checks and resolves; reports everything that is wrong at once.
+/// Reads and checks; reports everything that is wrong at once.
 pub(super) fn load(args: &UpArgs) -> Result<MeshFile, Failure> {
     let (name, text) = read(args.config.as_deref())?;
     let mut mesh = MeshFile::parse(&text)
@@ -22,7 +22,7 @@ pub(super) fn load(args: &UpArgs) -> Result<MeshFile, Failure> {
     if !problems.is_empty() {
         return Err(Failure::Invalid(report(&name, &problems)));
     }
-    Ok(mesh.resolve()?)
+    Ok(mesh)
 }
 
 fn read(config: Option<&Path>) -> Result<(String, String), Failure> {
@@ -104,7 +104,7 @@ mod tests {
     fn the_built_in_mesh_file_has_no_problems() {
         let mesh = load(&args(&[])).unwrap();
         assert_eq!(mesh.services.len(), 7);
-        assert_eq!(mesh.listeners().len(), 3 + 9 * 6);
+        assert_eq!(mesh.resolve().unwrap().listeners().len(), 3 + 9 * 6);
     }
 
     #[test]

@@ -12,14 +12,45 @@ use crate::failure::Failure;
 /// Children of a mesh whose supervisor was killed end by themselves within this time.
 const ORPHANS_LEAVE: Duration = Duration::from_secs(2);
 
+/// Times that ports are chosen before it is given up.
+const CHOICES: u32 = 5;
+
 struct Collision<'a> {
     port: &'a Listener,
     error: io::Error,
     holder: Option<Holder>,
 }
 
+/// Chooses the ports that are 0, and makes sure that all can be had.
+pub(super) async fn resolve(mesh: &MeshFile) -> Result<MeshFile, Failure> {
+    let mut tries = 1..=CHOICES;
+    loop {
+        let resolved = mesh.resolve()?;
+        match check(&resolved).await {
+            Ok(()) => return Ok(resolved),
+            // Somebody took a port that was free a moment ago: others will do.
+            Err(_) if tries.next().is_some() && has_choice(mesh, &resolved) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Is none of the ports that cannot be had set by somebody?
+fn has_choice(mesh: &MeshFile, resolved: &MeshFile) -> bool {
+    let Ok(other) = mesh.resolve() else {
+        return false;
+    };
+    // A port that is chosen anew each time was not set.
+    let set = other.listeners();
+    let listeners = resolved.listeners();
+    collisions(&listeners).iter().all(|collision| {
+        set.iter()
+            .all(|listener| listener.addr != collision.port.addr)
+    })
+}
+
 /// Fails with every port that cannot be had.
-pub(super) async fn check(mesh: &MeshFile) -> Result<(), Failure> {
+async fn check(mesh: &MeshFile) -> Result<(), Failure> {
     let ports = mesh.listeners();
     let patience = Instant::now() + ORPHANS_LEAVE;
     loop {

@@ -10,7 +10,7 @@ mod refusals;
 mod trace;
 
 use mesh::{Mesh, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 use trace::Retried;
 
 const RULE: &str = "flaky-edge";
@@ -44,6 +44,12 @@ async fn a_fault_is_retried_seen_in_the_trace_and_counted() {
     assert!(drawn.contains(&format!("rule {RULE}: abort")), "{drawn}");
     assert!(drawn.contains("↻ retry 1"), "{drawn}");
 
+    assert_counted_and_halted(&mesh, &order).await;
+    mesh.interrupt().await;
+}
+
+/// The orders' sidecar counts the faults of the rule, until all rules are off.
+async fn assert_counted_and_halted(mesh: &Mesh, order: &Value) {
     let injected = format!("mesh_faults_injected_total{{rule=\"{RULE}\"");
     assert!(mesh.sum("orders-1", &injected).await >= 1.0);
     assert!(mesh.sum("orders-1", "mesh_retries_total").await >= 1.0);
@@ -51,14 +57,13 @@ async fn a_fault_is_retried_seen_in_the_trace_and_counted() {
     mesh.cli(&["chaos", "halt"]).json();
     let before = mesh.sum("orders-1", &injected).await;
     for _ in 0..10 {
-        mesh.place(&order).await.expect("all faults are off");
+        mesh.place(order).await.expect("all faults are off");
     }
     let after = mesh.sum("orders-1", &injected).await;
     assert!(
         (after - before).abs() < f64::EPSILON,
         "halt did not stop the rule"
     );
-    mesh.interrupt().await;
 }
 
 #[tokio::test]

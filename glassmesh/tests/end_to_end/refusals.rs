@@ -2,9 +2,13 @@
 
 use std::{net::TcpListener, process::Output};
 
-use crate::mesh::{glassmesh, place};
+use crate::{
+    ONE_AT_A_TIME,
+    mesh::{glassmesh, place},
+};
 
 fn refused(words: &[&str]) -> (Output, String) {
+    let _turn = ONE_AT_A_TIME.blocking_lock();
     let place = place();
     let output = glassmesh()
         .args(["up", "--rps", "0", "--internal-port", "0", "--data-dir"])
