@@ -1,4 +1,5 @@
-//! The sidecar as a binary of its own.
+//! The sidecar as a binary of its own. The system's allocator, on purpose: mimalloc was
+//! measured at 7 MB more resident memory for a few percent less CPU, and light comes first.
 
 use std::path::PathBuf;
 
@@ -10,9 +11,6 @@ use mesh_proxy::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Glassmesh sidecar: routing, balancing, retries, deadlines and chaos, seen in every trace
 #[derive(Parser)]

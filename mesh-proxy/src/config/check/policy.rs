@@ -80,6 +80,11 @@ fn check_route(route: &Route, policy: &Policy, found: &mut Findings) {
 fn check_cluster_name(cluster: &str, policy: &Policy, found: &mut Findings) {
     found.expect(policy.clusters.contains_key(cluster), "cluster", || {
         let known: Vec<&str> = policy.clusters.keys().map(String::as_str).collect();
+        if known.is_empty() {
+            return format!(
+                "no cluster `{cluster}`: the policy has no clusters, list it under `clusters`"
+            );
+        }
         format!("no cluster `{cluster}`; known: {}", known.join(", "))
     });
 }
