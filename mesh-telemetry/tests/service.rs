@@ -23,10 +23,12 @@ use http_body_util::BodyExt as _;
 use mesh_telemetry::{
     Component, Identity, Options, Readiness, Telemetry, install_service,
     service::{
-        ShopEvent, client_call, current_traceparent, db, emit, process, publish, server_layer,
+        ShopEvent, client_call, current_traceparent, db, emit, process, publish, relay,
+        server_layer,
     },
 };
 use receiver::{Arrived, named};
+use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -150,6 +152,19 @@ fn check_tree(spans: &[Arrived], sent: &HeaderMap) {
     assert_eq!(consumer.span.links[0].span_id, producer.span.span_id);
 }
 
+async fn check_relay(arrived: &mut mpsc::UnboundedReceiver<Arrived>) {
+    relay("payment.charged", "m-1", PARENT, 1, async {}).await;
+    let first = receiver::take(arrived, 1).await;
+    assert_eq!(first[0].parent(), &PARENT[36..52]);
+    assert!(first[0].span.links.is_empty());
+
+    relay("payment.charged", "m-1", PARENT, 2, async {}).await;
+    let second = receiver::take(arrived, 1).await;
+    assert_eq!(second[0].parent(), "");
+    assert_ne!(second[0].trace(), &PARENT[3..35]);
+    assert_eq!(second[0].span.links[0].trace_id, first[0].span.trace_id);
+}
+
 #[tokio::test]
 async fn a_service_tells_its_part_of_the_trace() {
     let (otlp, mut arrived) = receiver::start().await;
@@ -160,6 +175,9 @@ async fn a_service_tells_its_part_of_the_trace() {
     assert_eq!(send(&router, "POST", "/payments/7", PARENT).await, 201);
     let sent = seen.lock().unwrap().take().unwrap();
     check_tree(&receiver::take(&mut arrived, 5).await, &sent);
+
+    // A repeated delivery is a trace of its own, so that a fault draws anew for it.
+    check_relay(&mut arrived).await;
 
     // An unsampled caller gets no spans, and neither do those called for it.
     assert_eq!(send(&router, "POST", "/payments/7", UNSAMPLED).await, 201);

@@ -32,25 +32,36 @@ pub async fn process<T>(
     let creation = Incoming::stored(creation_traceparent);
     let span = span("process", "process", "consumer", destination, message_id);
     creation.adopt(&span);
-    if let Some(context) = &creation.context {
-        let attribute = KeyValue::new("messaging.message.id", message_id.to_owned());
-        span.add_link_with_attributes(context.to_remote(), vec![attribute]);
-    }
+    link(&span, &creation, message_id);
     creation.scope(future).instrument(span).await
 }
 
-/// Sends a stored message on, under an INTERNAL span `relay order.created` in the
-/// trace of the span that stored it: each try shows there.
+/// Sends a stored message on, under an INTERNAL span `relay order.created`. The first
+/// try stands in the trace of the span that stored the message. Every further one is
+/// a trace of its own, linked to it: a fault's draw is a function of the trace, so
+/// that in one trace every try would meet the fate of the first.
 pub async fn relay<T>(
     destination: &str,
     message_id: &str,
     creation_traceparent: &str,
+    attempt: u32,
     future: impl Future<Output = T>,
 ) -> T {
     let creation = Incoming::stored(creation_traceparent);
     let span = span("relay", "send", "internal", destination, message_id);
+    if attempt > 1 {
+        link(&span, &creation, message_id);
+        return future.instrument(span).await;
+    }
     creation.adopt(&span);
     creation.scope(future).instrument(span).await
+}
+
+fn link(span: &Span, creation: &Incoming, message_id: &str) {
+    if let Some(context) = &creation.context {
+        let attribute = KeyValue::new("messaging.message.id", message_id.to_owned());
+        span.add_link_with_attributes(context.to_remote(), vec![attribute]);
+    }
 }
 
 fn span(

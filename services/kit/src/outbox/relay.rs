@@ -181,7 +181,9 @@ impl Relay {
             return self.peer.tell(call).await;
         };
         let telling = self.peer.tell(call.header(CREATION_HEADER, creation));
-        mesh_telemetry::service::relay(&row.topic, &row.message_id, creation, telling).await
+        let attempt = u32::try_from(row.attempts).unwrap_or(u32::MAX);
+        mesh_telemetry::service::relay(&row.topic, &row.message_id, creation, attempt, telling)
+            .await
     }
 }
 
