@@ -42,7 +42,7 @@ pub use sidecar::Sidecar;
 use config::SidecarConfig;
 
 /// Runs a sidecar until `shutdown` is cancelled (or the admin API drains it), then
-/// finishes what is in flight, within ten seconds, and returns.
+/// finishes what is in flight, within five seconds, and returns.
 ///
 /// Installs the process's telemetry: one sidecar a process.
 pub async fn run(config: SidecarConfig, shutdown: CancellationToken) -> Result<(), RunError> {

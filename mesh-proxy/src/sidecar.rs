@@ -26,8 +26,9 @@ use crate::{
     stack,
 };
 
-/// How long requests in flight may take to finish when the sidecar ends.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// How long requests in flight may take to finish when the sidecar ends: as long as
+/// its application's, and well within the 10 s after which supervisors kill.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// A sidecar that handles requests; see [`crate::run`] for one with telemetry and
 /// its page around it.
@@ -173,7 +174,7 @@ impl Sidecar {
         self.drain.begin.cancelled().await;
     }
 
-    /// Accepts nothing more, finishes what is in flight, within ten seconds, and ends.
+    /// Accepts nothing more, finishes what is in flight, within five seconds, and ends.
     pub async fn drain(self) {
         self.readiness.set_not_ready();
         self.drain.begin.cancel();

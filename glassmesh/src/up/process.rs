@@ -1,6 +1,7 @@
 //! One child: started, watched, restarted, stopped.
 
 use std::{
+    ffi::OsStr,
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -104,6 +105,9 @@ impl Keeper {
 
     fn start(&self, spec: &Spec, lines: &Lines) -> std::io::Result<Running> {
         let mut command = Command::new(self.program());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_a_roles(name)) {
+            command.env_remove(name);
+        }
         command
             .args(&spec.args)
             .env(role::SUPERVISED, "1")
@@ -264,6 +268,13 @@ fn backoff(failures: u32) -> Duration {
     BACKOFF_FIRST
         .saturating_mul(1 << doublings)
         .min(BACKOFF_LONGEST)
+}
+
+/// Whether a variable speaks to one role: set for the supervisor, it must not reach
+/// twenty children, each of which gets flags of its own.
+fn is_a_roles(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("GLASSMESH_") || name.starts_with("MESH_PROXY_") || name == "OTEL_SERVICE_NAME"
 }
 
 #[cfg(test)]

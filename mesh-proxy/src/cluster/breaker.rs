@@ -9,8 +9,10 @@ use std::time::Duration;
 use mesh_telemetry::proxy::BreakerState;
 use tokio::time::Instant;
 
-/// Longest ejection, however often the endpoint failed; Envoy's `max_ejection_time`.
-const LONGEST_EJECTION: Duration = Duration::from_mins(5);
+/// Longest ejection, in lengths of the first: an endpoint that has healed waits no
+/// longer than this for its probe (30 s with the default of 5 s; Envoy's defaults
+/// are a first one of 30 s and ten times that at most).
+const LONGEST_EJECTION: u32 = 6;
 
 /// When to eject, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -145,8 +147,7 @@ impl Breaker {
         self.times = self.times.saturating_add(1);
         let length = limits
             .ejection
-            .saturating_mul(self.times)
-            .min(LONGEST_EJECTION.max(limits.ejection));
+            .saturating_mul(self.times.min(LONGEST_EJECTION));
         self.phase = Phase::Open {
             until: now + length,
         };
