@@ -26,8 +26,8 @@ pub const TOPIC_HEADER: &str = "x-shop-topic";
 pub const CREATION_HEADER: &str = "x-shop-creation";
 
 const INSERT: &str = "INSERT INTO outbox \
-    (message_id, topic, peer, method, path, body, traceparent, due_at_ms, created_at_ms) \
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING";
+    (message_id, topic, peer, method, path, body, traceparent, attempts, due_at_ms, created_at_ms) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING";
 
 /// A call to be made later.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Message {
     pub path: String,
     /// JSON text, if the call has a body.
     pub body: Option<String>,
+    /// How often the writer has tried it already: a further try is a trace of its own.
+    pub attempts: u32,
 }
 
 /// Writes a message in the transaction of the change it belongs to, under a
@@ -59,6 +61,7 @@ pub async fn enqueue(transaction: &mut SqliteConnection, message: &Message) -> R
             .bind(&message.path)
             .bind(&message.body)
             .bind(mesh_telemetry::service::current_traceparent())
+            .bind(message.attempts)
             .bind(now)
             .bind(now);
         mesh_telemetry::service::db("INSERT", "outbox", INSERT, query.execute(transaction)).await

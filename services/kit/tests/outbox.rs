@@ -79,6 +79,7 @@ async fn promise(database: &Database, id: &str) {
         method: Method::POST,
         path: "/mail".to_owned(),
         body: None,
+        attempts: 0,
     };
     outbox::enqueue(&mut write, &message).await.unwrap();
     write.commit().await.unwrap();
@@ -165,6 +166,7 @@ async fn a_message_of_a_transaction_that_failed_is_never_sent() {
         method: Method::POST,
         path: "/mail".to_owned(),
         body: None,
+        attempts: 0,
     };
     outbox::enqueue(&mut write, &message).await.unwrap();
     drop(write);

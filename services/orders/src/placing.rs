@@ -184,7 +184,12 @@ impl Placing {
     /// Makes the call now; if that fails, returns it as a promise to be kept.
     async fn undo(&self, peer: &Peer, message: Message) -> Option<Message> {
         let call = Call::new(message.method.clone(), &message.path);
-        peer.tell(call).await.err().map(|_| message)
+        let attempts = message.attempts + 1;
+        let promise = |_| Message {
+            attempts,
+            ..message
+        };
+        peer.tell(call).await.err().map(promise)
     }
 }
 
@@ -262,6 +267,7 @@ fn release(order: &str) -> Message {
         method: Method::DELETE,
         path: reservation(order),
         body: None,
+        attempts: 0,
     }
 }
 
@@ -273,6 +279,7 @@ fn refund(order: &str) -> Message {
         method: Method::PUT,
         path: format!("/payments/refunds/{order}"),
         body: None,
+        attempts: 0,
     }
 }
 
@@ -292,5 +299,6 @@ fn announcement(order: &Order) -> Result<Message> {
         method: Method::POST,
         path: "/notifications".to_owned(),
         body: Some(serde_json::to_string(&Announcement { user_id, message })?),
+        attempts: 0,
     })
 }
