@@ -120,26 +120,45 @@ impl Collision<'_> {
     }
 }
 
+/// Collisions of one setting that are listed; when another mesh runs there, the rest
+/// would say the same fifty times.
+const LISTED: usize = 3;
+
 fn report(collisions: &[Collision<'_>]) -> String {
     let mut text = match collisions.len() {
         1 => "a port is not free; nothing was started".to_owned(),
         several => format!("{several} ports are not free; nothing was started"),
     };
+    let mut settings: Vec<&str> = Vec::new();
     for collision in collisions {
-        let Listener {
-            addr,
-            purpose,
-            setting,
-        } = collision.port;
-        let flag = flag(setting);
-        let reason = collision.reason();
-        // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "\n  {addr} for {purpose} {reason}\n      to move it, set `{setting}`{flag}"
-        );
+        if !settings.contains(&collision.port.setting.as_str()) {
+            settings.push(&collision.port.setting);
+        }
+    }
+    for setting in settings {
+        let same: Vec<_> = collisions
+            .iter()
+            .filter(|collision| collision.port.setting == setting)
+            .collect();
+        report_setting(&mut text, setting, &same);
+    }
+    if collisions.len() > 1 && collisions.iter().all(Collision::is_held_by_glassmesh) {
+        text.push_str("\n  Another mesh runs there. To run this one beside it, let it find ports of its own:\n      --console-port 0 --shop-port 0 --otlp-grpc-port 0 --otlp-http-port 0 --internal-port 0");
     }
     text
+}
+
+fn report_setting(text: &mut String, setting: &str, same: &[&Collision<'_>]) {
+    // Writing to a string cannot fail.
+    for collision in same.iter().take(LISTED) {
+        let Listener { addr, purpose, .. } = collision.port;
+        let _ = write!(text, "\n  {addr} for {purpose} {}", collision.reason());
+    }
+    if same.len() > LISTED {
+        let last = same[same.len() - 1].port.addr;
+        let _ = write!(text, "\n  … and {} more, up to {last}", same.len() - LISTED);
+    }
+    let _ = write!(text, "\n      to move it, set `{setting}`{}", flag(setting));
 }
 
 #[cfg(test)]
