@@ -60,7 +60,7 @@ async fn stock(State(store): State<Store>, Path(product): Path<Id>) -> Result<Js
 }
 
 /// Set the stock of a product
-#[utoipa::path(put, path = "/inventory/{product_id}", tag = NAME,
+#[utoipa::path(put, path = "/inventory/{product_id}", tag = NAME, request_body = SetStock,
     params(("product_id" = i64, Path, description = "Id of the product", example = 1)),
     responses(
         (status = 200, body = Stock),
@@ -76,7 +76,7 @@ async fn set(
 }
 
 /// Add to the stock of a product
-#[utoipa::path(post, path = "/inventory/{product_id}/restock", tag = NAME,
+#[utoipa::path(post, path = "/inventory/{product_id}/restock", tag = NAME, request_body = Restock,
     params(("product_id" = i64, Path, description = "Id of the product", example = 1)),
     responses(
         (status = 200, body = Stock),
@@ -110,7 +110,7 @@ async fn reservation(
 }
 
 /// Set units aside for an order: all of them, or none
-#[utoipa::path(put, path = "/inventory/reservations/{order_id}", tag = NAME,
+#[utoipa::path(put, path = "/inventory/reservations/{order_id}", tag = NAME, request_body = Reserve,
     params(("order_id" = String, Path, description = "Id of the order")),
     responses(
         (status = 200, body = Reservation),

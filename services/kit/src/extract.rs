@@ -15,7 +15,7 @@ use crate::error::Error;
 /// under 8 KiB, and the mesh replays bodies up to the same size.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// A JSON body, in and out.
+/// A JSON body, in and out. What comes in is always an object.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
@@ -25,9 +25,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         require_json(request.headers())?;
         let bytes = read_body(request, state).await?;
-        serde_json::from_slice(&bytes)
-            .map(Json)
-            .map_err(|error| json_error(&error))
+        let read = serde_json::from_slice(&bytes).map_err(|error| json_error(&error));
+        match read {
+            Err(error) if error.status() == StatusCode::BAD_REQUEST => Err(error),
+            _ if !is_object(&bytes) => Err(Error::invalid("the body: expected a JSON object")),
+            read => read.map(Json),
+        }
     }
 }
 
@@ -35,6 +38,12 @@ impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
     }
+}
+
+/// Whether JSON begins as an object does. serde would also fill a struct from an
+/// array, field by field: `["Ada"]` is no user.
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Error> {
@@ -49,10 +58,14 @@ fn require_json(headers: &HeaderMap) -> Result<(), Error> {
     if is_json {
         return Ok(());
     }
+    let got = match content_type {
+        "" => "none".to_owned(),
+        other => format!("`{other}`"),
+    };
     Err(Error::refused(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        format!("expected content-type application/json, got `{content_type}`"),
+        format!("expected content-type application/json, got {got}"),
     ))
 }
 

@@ -47,7 +47,7 @@ pub fn router(state: Store) -> Router {
 }
 
 /// Tell a customer something
-#[utoipa::path(post, path = "/notifications", tag = NAME,
+#[utoipa::path(post, path = "/notifications", tag = NAME, request_body = NewNotification,
     params(("Idempotency-Key" = Option<String>, Header,
         description = "Any text of your own; a request repeated with it tells once")),
     responses(

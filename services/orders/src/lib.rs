@@ -85,7 +85,7 @@ pub fn router(state: Shared) -> Router {
 }
 
 /// Place an order
-#[utoipa::path(post, path = "/orders", tag = NAME,
+#[utoipa::path(post, path = "/orders", tag = NAME, request_body = NewOrder,
     params(("Idempotency-Key" = Option<String>, Header,
         description = "Any text of your own; a request repeated with it places one order")),
     responses(

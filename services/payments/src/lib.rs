@@ -52,7 +52,7 @@ pub fn router(state: Store) -> Router {
 }
 
 /// Charge a customer
-#[utoipa::path(post, path = "/payments", tag = NAME,
+#[utoipa::path(post, path = "/payments", tag = NAME, request_body = Charge,
     params(("Idempotency-Key" = Option<String>, Header,
         description = "Any text of your own; a request repeated with it charges once")),
     responses(

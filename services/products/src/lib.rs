@@ -63,7 +63,7 @@ pub fn router(state: Shared) -> Router {
 }
 
 /// Add a product
-#[utoipa::path(post, path = "/products", tag = NAME, responses(
+#[utoipa::path(post, path = "/products", tag = NAME, request_body = NewProduct, responses(
     (status = 201, body = Product),
     (status = 400, description = "The body is not JSON", body = ErrorBody),
     (status = 422, description = "A value cannot be accepted", body = ErrorBody),

@@ -43,7 +43,7 @@ pub fn router(state: Store) -> Router {
 }
 
 /// Add a customer
-#[utoipa::path(post, path = "/users", tag = NAME, responses(
+#[utoipa::path(post, path = "/users", tag = NAME, request_body = NewUser, responses(
     (status = 201, body = User),
     (status = 400, description = "The body is not JSON", body = ErrorBody),
     (status = 422, description = "A value cannot be accepted", body = ErrorBody),

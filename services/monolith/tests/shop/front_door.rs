@@ -30,6 +30,24 @@ async fn one_description_covers_all_services() {
 }
 
 #[tokio::test]
+async fn the_description_says_what_each_write_wants_as_its_body() {
+    let shop = Shop::open().await;
+    let api = shop.get("/openapi.json").await.body;
+    for (path, operations) in api["paths"].as_object().unwrap() {
+        for method in ["post", "put"] {
+            // A refund is named by its path alone.
+            if operations.get(method).is_none() || path.starts_with("/payments/refunds/") {
+                continue;
+            }
+            let body = &operations[method]["requestBody"];
+            let schema = &body["content"]["application/json"]["schema"];
+            assert!(schema.get("$ref").is_some(), "{method} {path}: {body}");
+            assert_eq!(body["required"], true, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_description_grows_complete_when_a_service_comes_back() {
     let shop = Shop::open().await;
     shop.break_it("orders", None, Fault::Down);

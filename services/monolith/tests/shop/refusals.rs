@@ -17,6 +17,9 @@ const CASES: &[Case] = &[
     ("POST", "/notifications", "\u{0}", 400, "malformed_json"),
     // another shape than expected
     ("POST", "/users", "[]", 422, "invalid_value"),
+    ("POST", "/users", " [\"Ada\", null]", 422, "invalid_value"),
+    ("POST", "/users", "[\"Ada\", ", 400, "malformed_json"),
+    ("POST", "/payments", "[\"a\", 100]", 422, "invalid_value"),
     ("POST", "/users", "{\"name\": 7}", 422, "invalid_value"),
     ("POST", "/users", "{\"name\": \"  \"}", 422, "invalid_value"),
     (
