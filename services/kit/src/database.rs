@@ -9,7 +9,7 @@ use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{SqlSafeStr, Transaction};
+use sqlx::{Connection as _, SqlSafeStr, SqliteConnection, Transaction};
 
 use crate::error::Error;
 
@@ -53,6 +53,7 @@ impl Database {
             .max_connections(CONNECTIONS)
             .min_connections(1)
             .acquire_timeout(BUSY)
+            .before_acquire(|connection, _| Box::pin(async { Ok(is_sound(connection)) }))
             .connect_with(options(&path))
             .await
             .map_err(|source| Error::Open {
@@ -86,6 +87,13 @@ impl Database {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Whether an idle connection can begin a transaction. When a disk is full SQLite ends
+/// the transaction itself; sqlx then cannot, and takes the connection for busy with
+/// it for ever. Such a connection is closed, and another takes its place.
+fn is_sound(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -193,6 +201,32 @@ mod tests {
             .await
             .unwrap();
         drop(write);
+        assert_eq!(count(&database).await, 2);
+    }
+
+    #[tokio::test]
+    async fn writes_work_again_after_the_disk_was_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), "shop", STEPS).await.unwrap();
+        let mut write = database.write().await.unwrap();
+        // No page beyond those there are: for this connection, the disk is full.
+        for sql in [
+            "CREATE TABLE texts (text TEXT)",
+            "PRAGMA max_page_count = 1",
+        ] {
+            sqlx::query(sql).execute(&mut *write).await.unwrap();
+        }
+        let full = sqlx::query("INSERT INTO texts VALUES (zeroblob(100000))")
+            .execute(&mut *write)
+            .await
+            .unwrap_err();
+        assert!(full.to_string().contains("full"), "{full}");
+        drop(write);
+        // More often than there are connections: each has its turn.
+        for _ in 0..2 * CONNECTIONS {
+            let write = database.write().await.unwrap();
+            write.rollback().await.unwrap();
+        }
         assert_eq!(count(&database).await, 2);
     }
 }
