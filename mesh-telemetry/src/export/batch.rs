@@ -103,6 +103,7 @@ impl Batches {
     /// One line when export begins to fail and one when it works again: a collector
     /// that is down must not flood the log.
     fn log_change(&mut self, error: Option<String>) {
+        let failing = error.is_some();
         match error {
             Some(error) if !self.failing => {
                 tracing::warn!(
@@ -113,6 +114,7 @@ impl Batches {
             None if self.failing => tracing::warn!("spans are exported again"),
             _ => {}
         }
+        self.failing = failing;
     }
 }
 
@@ -126,4 +128,67 @@ fn add(batch: &mut Vec<SpanData>, item: Item) {
 /// Resolves when the process wants to end, or whoever could say so is gone.
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _gone = stop.wait_for(|stop| *stop).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
+    use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+    use opentelemetry_sdk::Resource;
+    use tokio::sync::{mpsc, watch};
+
+    use super::{Batches, ExportSettings};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn batches() -> Batches {
+        let settings = ExportSettings {
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            resource: Resource::builder_empty().build(),
+            queue: 1,
+            batch: 1,
+            delay: Duration::ZERO,
+            timeout: Duration::from_secs(1),
+        };
+        let exporter = SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(&settings.endpoint)
+            .build()
+            .unwrap();
+        let (items, stop) = (mpsc::channel(1).1, watch::channel(false).1);
+        Batches::new(items, stop, exporter, &settings)
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_stays_down_is_told_of_once_and_its_return_too() {
+        let log = Log::default();
+        let to = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || to.clone())
+            .finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let mut batches = batches();
+        for error in [Some("refused"), Some("refused"), None, None] {
+            batches.log_change(error.map(str::to_owned));
+        }
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("cannot be exported").count(), 1, "{text}");
+        assert_eq!(text.matches("exported again").count(), 1, "{text}");
+    }
 }
