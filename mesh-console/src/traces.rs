@@ -164,8 +164,13 @@ impl Held {
         }
         let (origins, names) = (&mut self.origins, &mut self.names);
         let stored = received.store(origins, names);
-        if trace.add(stored, largest) {
-            self.spans += 1;
+        match trace.add(stored, largest) {
+            None => self.spans += 1,
+            // What a span shared goes with it, or an endless trace fills the store with names.
+            Some(refused) => {
+                origins.release(&refused.origin);
+                names.release(&refused.name);
+            }
         }
         queue(&mut self.calm, &mut self.troubled, trace).add(id, trace);
     }
@@ -230,22 +235,22 @@ fn queue<'a>(calm: &'a mut Queue, troubled: &'a mut Queue, trace: &Trace) -> &'a
 }
 
 impl Trace {
-    /// Whether the span was new and had room.
-    fn add(&mut self, span: Stored, largest: usize) -> bool {
+    /// Keeps a span, or gives it back: it was there before, or has no room.
+    fn add(&mut self, span: Stored, largest: usize) -> Option<Stored> {
         if let Some(first) = self.spans.iter_mut().find(|one| one.id == span.id) {
             first.repeated |= !first.is_same(&span);
-            return false;
+            return Some(span);
         }
         let bytes = span.bytes();
         if self.spans.len() >= MOST_SPANS || self.bytes + bytes > largest {
             self.dropped += 1;
-            return false;
+            return Some(span);
         }
         self.troubled |= span.error || !span.faults.is_empty();
         self.bytes += bytes;
         self.spans.push(span);
         self.summary = summary::Cached::default();
-        true
+        None
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a stranger sends is cut to size before it is stored: no sender can make
 //! a span that is too large to show.
 
+use std::sync::Arc;
+
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
@@ -76,19 +78,19 @@ fn clean_resource(mut resource: Resource) -> (String, Vec<u8>) {
     (service, resource.encode_to_vec())
 }
 
-fn origin(service: &str, resource: &[u8], scope: InstrumentationScope) -> Origin {
+fn origin(service: &str, resource: &[u8], scope: InstrumentationScope) -> Arc<Origin> {
     let (mut name, mut version) = (scope.name, scope.version);
     cut(&mut name, LONGEST_NAME);
     cut(&mut version, LONGEST_NAME);
-    Origin {
+    Arc::new(Origin {
         service: service.to_owned(),
         resource: resource.to_vec(),
         scope: name,
         scope_version: version,
-    }
+    })
 }
 
-fn clean_span(mut span: Span, origin: &Origin, now_ns: u64) -> Option<Received> {
+fn clean_span(mut span: Span, origin: &Arc<Origin>, now_ns: u64) -> Option<Received> {
     let trace_id = sound_id(&span.trace_id)?;
     let span_id = sound_id(&span.span_id)?;
     let parent = sound_id(&span.parent_span_id);
@@ -107,7 +109,7 @@ fn clean_span(mut span: Span, origin: &Origin, now_ns: u64) -> Option<Received> 
         trace_id,
         span_id,
         parent,
-        origin: origin.clone(),
+        origin: Arc::clone(origin),
         span,
     })
 }
@@ -236,6 +238,21 @@ mod tests {
         }];
         let kept = &export(huge).spans[0].span;
         assert!(kept.encoded_len() < LONGEST_VALUE + LONGEST_NAME + 100);
+    }
+
+    #[test]
+    fn spans_of_one_sender_share_its_resource() {
+        let request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                scope_spans: vec![ScopeSpans {
+                    spans: vec![sound(), sound()],
+                    ..ScopeSpans::default()
+                }],
+                ..ResourceSpans::default()
+            }],
+        };
+        let spans = clean(request, 7).spans;
+        assert!(Arc::ptr_eq(&spans[0].origin, &spans[1].origin));
     }
 
     #[test]

@@ -60,7 +60,8 @@ pub(crate) struct Received {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
     pub(crate) parent: Option<SpanId>,
-    pub(crate) origin: Origin,
+    /// Shared by all spans of an export that have it: a resource can be large.
+    pub(crate) origin: Arc<Origin>,
     /// The rest; ids and name are taken from above.
     pub(crate) span: Span,
 }

@@ -19,10 +19,10 @@ fn span(trace: u8, id: u8, parent: Option<u8>, service: &str, at: u64) -> Receiv
         trace_id: [trace; 16],
         span_id: [id; 8],
         parent: parent.map(|parent| [parent; 8]),
-        origin: Origin {
+        origin: Arc::new(Origin {
             service: service.to_owned(),
             ..Origin::default()
-        },
+        }),
         span: Span {
             name: format!("op-{id}"),
             start_time_unix_nano: at * 1_000_000,
@@ -116,6 +116,21 @@ fn one_endless_trace_does_not_push_out_the_others() {
     }
     assert!(store.get(&[1; 16]).is_some());
     assert!(store.get(&[2; 16]).unwrap().dropped > 0);
+}
+
+#[test]
+fn spans_that_are_not_kept_leave_no_names_behind() {
+    let store = TraceStore::new(400_000);
+    let different = |id: u64| {
+        let mut one = span(1, 1, None, &format!("service-{id}"), 1);
+        one.span.name = format!("name-{id}");
+        one
+    };
+    store.insert([different(0)]);
+    let before = store.state().bytes;
+    store.insert((1..1_000).map(different)); // all of one id: the first is kept
+    assert_eq!(store.state().bytes, before);
+    assert_eq!(store.services(), ["service-0"]);
 }
 
 #[test]
