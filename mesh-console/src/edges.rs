@@ -32,6 +32,10 @@ const MOST_EDGES: usize = 1_024;
 /// Most rules whose faults are counted.
 const MOST_RULES: usize = 1_024;
 
+/// Ticks after which a sidecar whose page was not read is forgotten: instances come
+/// and go under new names, and ten minutes are more than any restart takes.
+const FORGET_TICKS: u64 = 600;
+
 /// Ticks between two samples that are kept.
 const SAMPLE_TICKS: u64 = 5;
 
@@ -48,12 +52,20 @@ pub(crate) struct Edges {
 struct State {
     ticks: window::Ticks,
     count: u64,
-    /// Last page of each sidecar and the process that made it.
-    pages: BTreeMap<Key, (u32, Page)>,
+    pages: BTreeMap<Key, LastPage>,
     edges: BTreeMap<EdgeKey, Window>,
     instances: BTreeMap<Key, Window>,
     rules: BTreeMap<String, f64>,
     history: BTreeMap<(String, String), History>,
+}
+
+/// Last page of a sidecar.
+struct LastPage {
+    /// The process that made it.
+    pid: u32,
+    page: Page,
+    /// Tick in which it was read.
+    tick: u64,
 }
 
 /// A sidecar's page, just read.
@@ -73,6 +85,7 @@ impl Edges {
             state.take(one);
         }
         state.count += 1;
+        state.forget();
         if state.count.is_multiple_of(SAMPLE_TICKS) {
             state.sample(at_ms);
         }
@@ -140,10 +153,16 @@ impl State {
     /// another process of the same sidecar began at zero.
     fn take(&mut self, scraped: Scraped) {
         let Scraped { key, pid, page } = scraped;
-        let before = self.pages.insert(key.clone(), (pid, page.clone()));
-        let Some((old_pid, old)) = before else { return };
-        let fresh = if old_pid == pid {
-            page.since(&old)
+        let last = LastPage {
+            pid,
+            page: page.clone(),
+            tick: self.count,
+        };
+        let Some(old) = self.pages.insert(key.clone(), last) else {
+            return;
+        };
+        let fresh = if old.pid == pid {
+            page.since(&old.page)
         } else {
             page
         };
@@ -162,6 +181,14 @@ impl State {
                 *self.rules.entry(rule).or_default() += count;
             }
         }
+    }
+
+    /// Lets go of sidecars that are gone for good.
+    fn forget(&mut self) {
+        let now = self.count;
+        self.pages.retain(|_, last| now - last.tick <= FORGET_TICKS);
+        let pages = &self.pages;
+        self.instances.retain(|key, _| pages.contains_key(key));
     }
 
     fn pairs(&self) -> BTreeSet<(String, String)> {

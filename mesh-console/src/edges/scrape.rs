@@ -8,7 +8,7 @@ use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioTimer},
 };
 use tokio::time::timeout;
 
@@ -36,7 +36,9 @@ pub(crate) struct Scraper {
 impl Default for Scraper {
     fn default() -> Self {
         Self {
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new()) // so that connections to sidecars that left go too
+                .build_http(),
         }
     }
 }

@@ -138,3 +138,25 @@ fn allowed_edges_show_before_they_are_used() {
     close(edges[0].requests.rps, 0.0);
     assert_eq!(edges[0].attempt_success, None);
 }
+
+#[test]
+fn instances_that_never_return_are_forgotten_and_one_that_pauses_is_not() {
+    let mut feed = Feed::new();
+    feed.tick(1, page(10));
+    for gone in 0..2_000 {
+        feed.at += Duration::from_secs(1);
+        let key = ("orders".to_owned(), format!("orders-{gone}-x"));
+        let again = (key.clone(), 1, page(1));
+        let scraped = [(key, 1, page(0)), again].map(|(key, pid, page)| Scraped { key, pid, page });
+        feed.edges.apply(feed.at, 0, scraped.into());
+        if gone % 500 == 499 {
+            feed.tick(1, page(10));
+        }
+    }
+    feed.tick(1, page(30));
+    let state = feed.edges.lock();
+    assert!(state.pages.len() < 700, "{}", state.pages.len());
+    assert!(state.instances.len() < 700, "{}", state.instances.len());
+    let orders = ("orders".to_owned(), "orders-1".to_owned());
+    close(state.instances[&orders].last(1).requests, 20.0);
+}
