@@ -37,6 +37,9 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// that slept must not keep a rule for the time it slept.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How far a clock may be slewed back, milliseconds, before it counts as set back.
+const SLEW: u64 = 1_000;
+
 /// Rules in force and waiting, and who hears of them.
 pub(crate) struct Chaos {
     mesh: Arc<MeshFile>,
@@ -155,6 +158,7 @@ impl Chaos {
 
     async fn turn_off_expired(&self) {
         let now = self.clock.now_ms();
+        self.shorten(now).await;
         let expire = |rules: &mut Vec<Rule>| {
             let over: Vec<String> = rules
                 .iter_mut()
@@ -169,6 +173,28 @@ impl Chaos {
         };
         if let Err(error) = self.change(expire).await {
             tracing::error!(%error, "expired chaos rules could not be turned off");
+        }
+    }
+
+    /// A clock that was set back must not give a rule more than its time.
+    async fn shorten(&self, now: u64) {
+        let latest = |rule: &Rule| now.saturating_add(millis(rule.ttl));
+        let too_late = |rule: &Rule| {
+            let end = rule.expires_at_ms.filter(|_| rule.enabled);
+            end.is_some_and(|end| end > latest(rule).saturating_add(SLEW))
+        };
+        if !self.current().rules.iter().any(too_late) {
+            return;
+        }
+        let shorten = |rules: &mut Vec<Rule>| {
+            for rule in rules.iter_mut().filter(|rule| too_late(rule)) {
+                rule.expires_at_ms = Some(latest(rule));
+            }
+            let text = "the clock was set back: rules in force begin their time anew";
+            Ok(Some(text.to_owned()))
+        };
+        if let Err(error) = self.change(shorten).await {
+            tracing::error!(%error, "chaos rules could not be shortened");
         }
     }
 
@@ -276,8 +302,11 @@ fn start_times(rules: &mut [Rule], now: u64) {
         match rule.expires_at_ms {
             _ if !rule.enabled => rule.expires_at_ms = None,
             Some(end) if end <= now => turn_off(rule),
-            Some(_) => {}
-            None => rule.expires_at_ms = Some(now.saturating_add(millis(rule.ttl))),
+            // More than its whole time is left of none, unless the clock was set back.
+            end => {
+                let latest = now.saturating_add(millis(rule.ttl));
+                rule.expires_at_ms = Some(end.map_or(latest, |end| end.min(latest)));
+            }
         }
     }
 }

@@ -92,6 +92,29 @@ async fn a_rule_turns_itself_off_when_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_gives_no_rule_more_than_its_time() {
+    let folder = Folder::new();
+    let chaos = open(MESH, Clock::tokio(), Some(&folder.0));
+    chaos.turn("from-file", true).await.unwrap();
+    let now = chaos.clock.now_ms();
+    chaos.shorten(now - 500).await;
+    let left = |chaos: &Chaos| chaos.current().rules[0].expires_at_ms.unwrap();
+    assert_eq!(left(&chaos), now + 60_000, "a clock is slewed all the time");
+    let yesterday = now - 86_400_000;
+    let Clock::Tokio { start, .. } = chaos.clock else {
+        unreachable!()
+    };
+    let clock = Clock::Tokio {
+        epoch_ms: yesterday,
+        start,
+    };
+    let restarted = open(MESH, clock, Some(&folder.0));
+    assert_eq!(left(&restarted), yesterday + 60_000);
+    chaos.shorten(yesterday).await;
+    assert_eq!(left(&chaos), yesterday + 60_000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn turning_on_again_starts_the_time_anew() {
     let chaos = open(MESH, Clock::tokio(), None);
     chaos.turn("from-file", true).await.unwrap();

@@ -97,7 +97,8 @@ impl Clock {
     fn end_of(self, rule: &Rule) -> Instant {
         let left = rule.expires_at_ms.map_or(rule.ttl, |end| {
             let end = UNIX_EPOCH + Duration::from_millis(end);
-            end.duration_since(self.wall).unwrap_or(Duration::ZERO)
+            let left = end.duration_since(self.wall).unwrap_or(Duration::ZERO);
+            left.min(rule.ttl) // more: this clock was set back, or is behind the console's
         });
         // A century is for ever, and can be added to any instant.
         self.now + left.min(Duration::from_hours(24 * 36_500))
@@ -214,6 +215,19 @@ mod tests {
             !strikes(&again),
             "a swap does not give an unchanged rule more time"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_was_set_back_gives_a_rule_no_more_than_its_time() {
+        let mut raw = rules("[{ id: short, where: payments, abort: 503, for: 1s }]");
+        raw[0].expires_at_ms = Some(3_600_000);
+        let clock = Clock {
+            wall: std::time::UNIX_EPOCH,
+            ..Clock::read()
+        };
+        let armed = Rules::arm(&raw, &Rules::default(), clock);
+        let left = armed.iter().next().unwrap().left(clock.now);
+        assert_eq!(left, Some(Duration::from_secs(1)));
     }
 
     #[tokio::test(start_paused = true)]
