@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, future::Future};
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use mesh_telemetry::proxy::{Direction, Flags, RequestOutcome, RequestScope, Sink};
 use tower::Service;
 
@@ -45,6 +45,7 @@ where
 
     async fn call(&self, request: Request, mut next: Next) -> Result<Response, Infallible> {
         let (head, body) = request.into_parts();
+        let head_only = head.method == Method::HEAD;
         let scope = RequestScope::begin(&self.sink, self.direction, &head);
         let call = Call {
             request: Request::from_parts(head, body),
@@ -61,7 +62,14 @@ where
             flags: verdict.flags,
             reason: verdict.reason,
         };
-        Ok(watched_response(response, Finish { scope, outcome }))
+        Ok(watched_response(
+            response,
+            Finish {
+                scope,
+                outcome,
+                head_only,
+            },
+        ))
     }
 }
 
@@ -77,6 +85,8 @@ pub(crate) struct Verdict {
 struct Finish {
     scope: RequestScope,
     outcome: RequestOutcome,
+    /// Nobody reads the body of an answer to `HEAD`.
+    head_only: bool,
 }
 
 impl Watch for Finish {
@@ -85,6 +95,10 @@ impl Watch for Finish {
     }
 
     fn ended(mut self, end: End) {
+        let end = match end {
+            End::Dropped if self.head_only => End::Complete,
+            end => end,
+        };
         self.outcome.flags |= flags_of(end);
         if end == End::Failed {
             self.outcome.reason = Some("body_broke_off");
@@ -102,7 +116,34 @@ pub(crate) fn flags_of(end: End) -> Flags {
     }
 }
 
-/// `grpc-status` of a header or trailer block.
+/// `grpc-status` of a header or trailer block. It becomes a label: a code that gRPC
+/// does not know is `UNKNOWN`, as gRPC itself has it.
 pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u16> {
-    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+    const LAST: u16 = 16;
+    const UNKNOWN: u16 = 2;
+    let code = headers.get("grpc-status")?.to_str().ok()?.parse().ok()?;
+    Some(if code <= LAST { code } else { UNKNOWN })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::grpc_status;
+
+    #[test]
+    fn a_grpc_status_has_no_more_values_than_grpc_has_codes() {
+        for (text, code) in [
+            ("0", Some(0)),
+            ("16", Some(16)),
+            ("4711", Some(2)),
+            ("x", None),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                "grpc-status".parse().unwrap(),
+                HeaderValue::from_static(text),
+            )]);
+            assert_eq!(grpc_status(&headers), code, "{text}");
+        }
+    }
 }

@@ -270,3 +270,14 @@ async fn a_length_beside_a_transfer_coding_smuggles_nothing() {
         "POST /pay HTTP/1.1\r\nhost: payments\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx";
     assert!(raw(&proxy, different).await.starts_with("HTTP/1.1 400"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_head_is_no_caller_that_went_away() {
+    let app = App::fine().await;
+    let proxy = orders(&app);
+    let request = Request::head("/x").header("host", "nobody").body(full(""));
+    let answer = send(proxy.out(), request.unwrap()).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let record = &proxy.records(1).await[0];
+    assert!(record.contains("NR") && !record.contains("DC"), "{record}");
+}
