@@ -11,7 +11,7 @@ mod lines;
 use std::{sync::Arc, time::Duration};
 
 use mesh_telemetry::proxy::{ProcessEvent, emit};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     config::{Ack, Problem, Registration, SidecarConfig, Snapshot},
@@ -90,13 +90,18 @@ impl<F: Fn() + Send> Subscriber<'_, F> {
             .await
             .map_err(|_| ControlError::Silent(SILENCE))??;
         emit(&ProcessEvent::ControlConnected(true));
+        let opened = Instant::now();
         let mut lines = Lines::of(response.into_body());
         loop {
             let line = timeout(SILENCE, lines.next())
                 .await
                 .map_err(|_| ControlError::Silent(SILENCE))??;
             let Some(line) = line else { return Ok(()) };
-            self.failures = 0;
+            if opened.elapsed() >= LONGEST_PAUSE {
+                // Not before: of two sidecars of one name each ends the other's stream
+                // right after its first line.
+                self.failures = 0;
+            }
             if !line.is_empty() {
                 self.receive(&line).await?;
             }

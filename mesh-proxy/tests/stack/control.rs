@@ -217,3 +217,19 @@ async fn reconnects_are_spread_and_slow_down() {
         "{pauses:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_end_after_their_first_line_slow_down_too() {
+    let mut console = Console::start().await;
+    let _proxy = subscriber(console.address);
+    let begin = tokio::time::Instant::now();
+    for _ in 0..10 {
+        let stream = console.stream().await;
+        stream.send(Ok(Frame::data("\n".into()))).await.unwrap();
+    }
+    assert!(
+        begin.elapsed() >= Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+}
