@@ -76,7 +76,7 @@ struct AddArgs {
     #[arg(long, value_name = "TIME")]
     delay: Option<Delay>,
     /// Share of the attempts that are hit, 0 to 100
-    #[arg(long, default_value_t = 100.0, value_parser = percent)]
+    #[arg(long, default_value_t = 100.0, value_parser = percent, allow_negative_numbers = true)]
     percent: f64,
     /// Time after which the rule turns itself off
     #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = units::duration::parse)]

@@ -13,7 +13,11 @@ use mesh_proxy::config::Rule;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{failure::Failure, http_client, up::data_dir};
+use crate::{
+    failure::{Failure, Refused},
+    http_client,
+    up::data_dir,
+};
 
 /// Where to find the console.
 #[derive(Args, Debug)]
@@ -186,12 +190,27 @@ fn success(status: StatusCode, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
         let text = String::from_utf8_lossy(&body);
         return Err(anyhow!("the console answered {status}: {}", text.trim()));
     };
-    let mut text = error.message;
-    for problem in error.problems {
-        text.push_str("\n  ");
-        text.push_str(&problem.to_string());
+    let text = told(error);
+    if status.is_client_error() {
+        return Err(Refused(text).into());
     }
     Err(anyhow!(text))
+}
+
+/// The message, and below it each problem that it does not name already.
+fn told(error: ApiError) -> String {
+    let mut text = error.message;
+    if error.code == "not_found" {
+        text.push_str("; is what answers there a console, and of the same version?");
+    }
+    for problem in error.problems {
+        let problem = problem.to_string();
+        if !text.contains(&problem) {
+            text.push_str("\n  ");
+            text.push_str(&problem);
+        }
+    }
+    text
 }
 
 /// Ids stand in paths: nothing else may get there.
@@ -200,8 +219,46 @@ fn checked_id(id: &str) -> anyhow::Result<&str> {
     if !id.is_empty() && id.chars().all(fine) {
         Ok(id)
     } else {
-        Err(anyhow!(
-            "`{id}` is no id: ids consist of letters, digits and `-`"
-        ))
+        let why = format!("`{id}` is no id: ids consist of letters, digits and `-`");
+        Err(Refused(why).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: StatusCode, body: &str) -> Failure {
+        success(status, body.as_bytes().to_vec())
+            .unwrap_err()
+            .into()
+    }
+
+    #[test]
+    fn a_problem_that_the_message_names_is_not_said_twice() {
+        let problem = r#"{"key": "where", "message": "no such place"}"#;
+        for (message, lines) in [("rule `x`: where: no such place", 1), ("two problems", 2)] {
+            let body = format!(
+                r#"{{"code": "bad_rule", "message": "{message}", "problems": [{problem}]}}"#
+            );
+            let Failure::Invalid(text) = answer(StatusCode::BAD_REQUEST, &body) else {
+                panic!("{message}: asked wrongly, and not said so");
+            };
+            assert_eq!(text.lines().count(), lines, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_wrongly_is_told_apart_from_what_did_not_work() {
+        let body = r#"{"code": "unknown_rule", "message": "there is no rule `x`"}"#;
+        assert!(matches!(
+            answer(StatusCode::NOT_FOUND, body),
+            Failure::Invalid(_)
+        ));
+        let body = r#"{"code": "internal", "message": "it broke"}"#;
+        assert!(matches!(
+            answer(StatusCode::INTERNAL_SERVER_ERROR, body),
+            Failure::Failed(_)
+        ));
     }
 }

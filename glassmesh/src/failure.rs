@@ -1,8 +1,20 @@
 //! How a command ends that did not succeed.
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
 use crate::out::{self, BAD, Styled};
+
+/// What a console refused because it was asked wrongly; becomes [`Failure::Invalid`].
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// Why a command failed; decides the exit code.
 #[derive(Debug)]
@@ -35,6 +47,9 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::Failed(error.into())
+        match error.into().downcast::<Refused>() {
+            Ok(Refused(why)) => Self::Invalid(why),
+            Err(error) => Self::Failed(error),
+        }
     }
 }

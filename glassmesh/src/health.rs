@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use http::{HeaderMap, Method, Uri};
 
@@ -46,7 +46,8 @@ pub(crate) async fn run(args: HealthArgs) -> Result<(), Failure> {
         body: Vec::new(),
         timeout: TIMEOUT,
     })
-    .await?;
+    .await
+    .with_context(|| args.url.to_string())?;
     if status.is_success() {
         return Ok(());
     }

@@ -23,7 +23,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4080", value_parser = target)]
     target: Uri,
     /// Arrivals a second; they come whether or not the shop keeps up
-    #[arg(long, default_value_t = 20.0, value_parser = rps)]
+    #[arg(long, default_value_t = 20.0, value_parser = rps, allow_negative_numbers = true)]
     rps: f64,
     /// Stop after this time; default: on Ctrl-C
     #[arg(long, value_name = "TIME", value_parser = units::duration::parse)]
@@ -35,10 +35,10 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "KIND=SHARE,…", default_value_t)]
     mix: Mix,
     /// Most requests in flight; an arrival beyond it is counted as not sent
-    #[arg(long, value_name = "N", default_value_t = LoadOptions::MAX_IN_FLIGHT)]
+    #[arg(long, value_name = "N", default_value_t = LoadOptions::MAX_IN_FLIGHT, value_parser = at_least_one)]
     max_in_flight: usize,
     /// Give up waiting for an answer after this time
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     timeout: Duration,
     /// Print the report as JSON
     #[arg(long)]
@@ -68,6 +68,22 @@ fn rps(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rps) if rps > 0.0 && rps <= 1_000_000.0 => Ok(rps),
         _ => Err("expected a number of requests a second above 0, as 20 or 0.5".to_owned()),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number above 0, as 512".to_owned()),
+    }
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    match units::duration::parse(text)? {
+        Duration::ZERO => {
+            Err("no answer comes in no time: expected more than 0, as 10s".to_owned())
+        }
+        timeout => Ok(timeout),
     }
 }
 

@@ -53,7 +53,8 @@ Examples:
   glassmesh trace 4bf92f35                      by the beginning of its id
   glassmesh trace 4bf92f35 --json               as the Jaeger query API gives it
 
-An id is in the `traceparent` of every answer's logs, in Grafana's exemplars, and in the console.";
+The console shows the ids, and /docs of the shop that of each request it sends; a request of
+your own that carries a `traceparent` keeps the id in it.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Filter {
