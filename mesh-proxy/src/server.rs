@@ -1,5 +1,7 @@
 //! Listeners and connections: accepting, HTTP/1.1, draining.
 
+mod impatient;
+
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
@@ -19,6 +21,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{body::Body, error::RunError, stack::Stack};
+use impatient::Impatient;
 
 /// Connections that one listener holds at once; further ones wait in the backlog.
 const MOST_CONNECTIONS: usize = 10_000;
@@ -123,7 +126,7 @@ async fn connection<S: Stack>(stream: TcpStream, stack: S, drain: Drain) {
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new()) // for the time a client may take to send a head
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Impatient::new(stream)), service);
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,

@@ -227,3 +227,31 @@ async fn an_answer_that_stalls_is_cut_at_the_deadline() {
         begin.elapsed()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_stops_reading_is_let_go() {
+    let address = serve(|_| async {
+        let chunk = Bytes::from(vec![7; 64 * 1024]);
+        let endless = futures_util::stream::repeat_with(move || {
+            Ok::<_, io::Error>(Frame::data(chunk.clone()))
+        });
+        Response::new(StreamBody::new(endless).boxed_unsync())
+    })
+    .await;
+    let proxy = Proxy::outbound(policy(
+        "
+clusters: { payments: { endpoints: [$app] } }
+routes: [{ name: payments, match: {}, cluster: payments, deadline: 1s }]
+",
+        &[("app", address)],
+    ));
+    let mut caller = tokio::net::TcpStream::connect(proxy.out()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut caller, b"GET / HTTP/1.1\r\nhost: payments\r\n\r\n")
+        .await
+        .unwrap();
+    // Only reading the head, and from then on nothing.
+    caller.readable().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    let record = &proxy.records(1).await[0];
+    assert!(record.contains("DC"), "{record}");
+}
