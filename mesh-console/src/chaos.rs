@@ -12,6 +12,7 @@ use std::{
 };
 
 use mesh_proxy::config::{Problem, Rule};
+use mesh_telemetry::task;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +48,7 @@ pub(crate) struct Chaos {
     activity: Arc<ActivityLog>,
     file: Option<PathBuf>,
     /// Held across saving and publishing, so that changes are put in one order.
-    order: Mutex<()>,
+    order: Arc<Mutex<()>>,
     published: watch::Sender<Arc<Published>>,
 }
 
@@ -65,7 +66,7 @@ impl Chaos {
         start_times(&mut rules, clock.now_ms());
         let chaos = Self {
             published: watch::Sender::new(Arc::new(Published::default())),
-            order: Mutex::default(),
+            order: Arc::default(),
             mesh,
             clock,
             activity,
@@ -204,31 +205,28 @@ impl Chaos {
         &self,
         apply: impl FnOnce(&mut Vec<Rule>) -> Result<Option<String>, ConsoleError>,
     ) -> Result<(), ConsoleError> {
-        let _in_order = self.order.lock().await;
+        let in_order = Arc::clone(&self.order).lock_owned().await;
         let current = self.current();
         let mut rules = current.rules.to_vec();
         let Some(text) = apply(&mut rules)? else {
             return Ok(());
         };
         let revision = current.revision + 1;
-        self.save(revision, &rules).await;
-        self.publish(revision, rules);
-        self.activity.add("chaos", text);
+        let saved = Saved::new(revision, &self.mesh, &rules);
+        let next = Arc::new(current.next(&self.mesh, revision, rules));
+        let (file, activity) = (self.file.clone(), Arc::clone(&self.activity));
+        let published = self.published.clone();
+        // Begun, it is done to the end, also when the caller goes away meanwhile.
+        let putting = task::spawn("chaos_change", async move {
+            if let Some(file) = file {
+                save(&saved, &file, &activity).await;
+            }
+            published.send_replace(next);
+            activity.add("chaos", text);
+            drop(in_order);
+        });
+        let _panicked = putting.await; // logged there
         Ok(())
-    }
-
-    /// A disk that is full must not keep anybody from halting chaos: what cannot
-    /// be saved is put in force all the same, and said.
-    async fn save(&self, revision: u64, rules: &[Rule]) {
-        let Some(file) = &self.file else { return };
-        let saved = Saved::new(revision, &self.mesh, rules);
-        if let Err(error) = saved.write(file).await {
-            let text = format!(
-                "chaos rules could not be saved to {}: {error}; a restart of the console loses this change",
-                file.display()
-            );
-            self.activity.add("chaos", text);
-        }
     }
 
     fn publish(&self, revision: u64, rules: Vec<Rule>) {
@@ -270,6 +268,18 @@ impl Chaos {
             .filter_map(|rule| rule.expires_at_ms)
             .min()
             .map(|end| Duration::from_millis(end.saturating_sub(now)))
+    }
+}
+
+/// A disk that is full must not keep anybody from halting chaos: what cannot
+/// be saved is put in force all the same, and said.
+async fn save(saved: &Saved, file: &Path, activity: &ActivityLog) {
+    if let Err(error) = saved.write(file).await {
+        let text = format!(
+            "chaos rules could not be saved to {}: {error}; a restart of the console loses this change",
+            file.display()
+        );
+        activity.add("chaos", text);
     }
 }
 

@@ -78,7 +78,7 @@ async fn a_rule_turns_itself_off_when_its_time_is_over() {
     let stop = CancellationToken::new();
     let expiring = Arc::clone(&chaos);
     let token = stop.clone();
-    let task = mesh_telemetry::task::spawn("expire", async move { expiring.expire(token).await });
+    let task = task::spawn("expire", async move { expiring.expire(token).await });
     chaos.turn("from-file", true).await.unwrap();
     let ends = chaos.current().rules[0].expires_at_ms.unwrap();
     assert_eq!(ends - chaos.clock.now_ms(), 60_000);
@@ -147,6 +147,22 @@ async fn a_restart_keeps_rules_and_the_time_they_have_left() {
     );
     tokio::time::advance(Duration::from_secs(6)).await;
     assert_eq!(in_force(&open(MESH, clock, Some(&folder.0))), ["from-file"]);
+}
+
+#[tokio::test]
+async fn a_change_whose_caller_goes_away_is_in_force_and_saved() {
+    use futures_util::FutureExt as _;
+    let folder = Folder::new();
+    let chaos = open(MESH, Clock::System, Some(&folder.0));
+    chaos.turn("from-file", true).await.unwrap();
+    assert!(
+        chaos.halt().now_or_never().is_none(),
+        "it waits for the disk"
+    );
+    drop(chaos.order.lock().await);
+    assert_eq!(in_force(&chaos), [] as [&str; 0]);
+    let after = open(MESH, Clock::System, Some(&folder.0));
+    assert_eq!(in_force(&after), [] as [&str; 0]);
 }
 
 #[tokio::test]
