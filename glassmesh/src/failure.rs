@@ -37,7 +37,7 @@ impl Failure {
                 ExitCode::from(2)
             }
             Self::Failed(why) => {
-                out::note(format_args!("{error} {why:#}"));
+                out::note(format_args!("{error} {}", told(why)));
                 ExitCode::FAILURE
             }
             Self::Killed => ExitCode::from(130),
@@ -51,5 +51,32 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             Ok(Refused(why)) => Self::Invalid(why),
             Err(error) => Self::Failed(error),
         }
+    }
+}
+
+/// The error and its causes, without those that it names itself.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_is_named_already_is_not_said_twice() {
+        let cause = anyhow::anyhow!("address in use");
+        let error = cause.context("cannot listen: address in use; choose another");
+        assert_eq!(told(&error), error.to_string());
+        let cause = anyhow::anyhow!("refused");
+        let error = cause.context("no console answers");
+        assert_eq!(told(&error), "no console answers: refused");
     }
 }

@@ -1,5 +1,7 @@
 //! Extractors whose refusals are `{code, message}` like every other error.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -69,11 +71,21 @@ fn require_json(headers: &HeaderMap) -> Result<(), Error> {
     ))
 }
 
-/// Reads a body whole, up to [`MAX_BODY`].
+/// How long a body may take. It is at most [`MAX_BODY`] long: at this pace a modem
+/// would do, and one who sends half of it and waits holds nothing for ever.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads a body whole, up to [`MAX_BODY`], for ten seconds at most.
 pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection| body_error(&rejection))
+    let reading = Bytes::from_request(request, state);
+    match tokio::time::timeout(BODY_PATIENCE, reading).await {
+        Ok(body) => body.map_err(|rejection| body_error(&rejection)),
+        Err(_) => Err(Error::refused(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            format!("the body did not come within {BODY_PATIENCE:?}"),
+        )),
+    }
 }
 
 fn body_error(rejection: &BytesRejection) -> Error {
@@ -163,5 +175,22 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
                 format!("expected an Idempotency-Key of 1 to {MAX_KEY} visible ASCII characters"),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let request = Request::new(Body::from_stream(never));
+        let error = read_body(request, &()).await.unwrap_err();
+        assert_eq!(
+            (error.status(), error.code()),
+            (StatusCode::REQUEST_TIMEOUT, "body_timeout")
+        );
     }
 }
