@@ -10,9 +10,9 @@ use mesh_telemetry::proxy::BreakerState;
 use tokio::time::Instant;
 
 /// Longest ejection, in lengths of the first: an endpoint that has healed waits no
-/// longer than this for its probe (30 s with the default of 5 s; Envoy's defaults
-/// are a first one of 30 s and ten times that at most).
-const LONGEST_EJECTION: u32 = 6;
+/// longer than this for its probe, 10 s with the default. Envoy's defaults have the
+/// same ratio.
+const LONGEST_EJECTION: u32 = 10;
 
 /// When to eject, and for how long.
 #[derive(Clone, Copy, Debug)]

@@ -62,7 +62,8 @@ impl Cluster {
         5 // Envoy's outlier detection: consecutive_5xx
     }
     fn default_ejection() -> Duration {
-        Duration::from_secs(5)
+        // Linkerd's shortest penalty: a process that is restarted at once is missed no longer.
+        Duration::from_secs(1)
     }
     fn default_max_ejected() -> f64 {
         0.5
