@@ -139,7 +139,8 @@ impl Chaos {
             for rule in on {
                 turn_off(rule);
             }
-            Ok((count > 0).then(|| format!("all chaos was halted: {count} rules turned off")))
+            let rules = if count == 1 { "rule" } else { "rules" };
+            Ok((count > 0).then(|| format!("all chaos was halted: {count} {rules} turned off")))
         })
         .await
     }
