@@ -73,16 +73,16 @@ impl ProxyArgs {
             admin: self.admin.ok_or(RunError::Missing("--admin"))?,
             metrics: self.metrics.ok_or(RunError::Missing("--metrics"))?,
             inbound: match (self.inbound, self.application) {
-                (Some(listen), Some(application)) => Some(InboundListener {
-                    listen,
-                    application,
-                }),
+                (Some(listen), Some(application)) => {
+                    Some(InboundListener::new(listen, application))
+                }
                 (Some(_), None) => return Err(RunError::Missing("--application (with --inbound)")),
                 (None, _) => None,
             },
             outbound: None,
             workers: 1,
             control: None,
+            access_log: None,
             telemetry: TelemetryConfig::default(),
             policy: Policy::default(),
         })
@@ -102,13 +102,13 @@ impl ProxyArgs {
             set(&mut inbound.listen, self.inbound.as_ref());
             set(&mut inbound.application, self.application.as_ref());
         } else if let (Some(listen), Some(application)) = (self.inbound, self.application) {
-            config.inbound = Some(InboundListener {
-                listen,
-                application,
-            });
+            config.inbound = Some(InboundListener::new(listen, application));
         }
         if let Some(listen) = self.outbound {
-            config.outbound = Some(OutboundListener { listen });
+            match &mut config.outbound {
+                Some(outbound) => outbound.listen = listen,
+                None => config.outbound = Some(OutboundListener::new(listen)),
+            }
         }
         config.control = self.control.clone().or(config.control.take());
         config.telemetry.otlp = self.otlp.clone().or(config.telemetry.otlp.take());

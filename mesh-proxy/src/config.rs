@@ -9,22 +9,39 @@
 
 pub mod chaos;
 mod check;
+pub mod cluster;
+pub mod inbound;
+pub mod limits;
+pub mod listener;
 pub mod policy;
+pub mod retry;
+pub mod route;
 pub mod units;
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use chaos::{Abort, Delay, Place, Position, Rule};
 pub use check::{Problem, check, check_sidecar};
-pub use policy::{
-    Budget, Cluster, Deny, InboundPolicy, Mirror, Policy, RateLimit, RetryOn, RetryPolicy, Route,
-    RouteMatch,
+pub use cluster::{
+    Balance, Budget, Cluster, Dns, DnsRecord, FailureShare, HealthCheck, Probe, Protocol,
+    SuccessRate, UpstreamTls,
+};
+pub use inbound::{Deny, InboundPolicy};
+pub use limits::{AdaptiveLimit, RateLimit, RateLimitPer};
+pub use listener::{
+    AccessLog, Forwarded, InboundListener, ListenerLimits, ListenerTls, LogFormat, OutboundListener,
+};
+pub use policy::Policy;
+pub use retry::{Hedge, RetryOn, RetryPolicy};
+pub use route::{
+    FieldMatch, HeaderChanges, Mirror, Redirect, Respond, Rewrite, Route, RouteMatch, Split,
 };
 
 /// One sidecar: who it speaks for, where it listens, and the policy it starts with.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SidecarConfig {
     /// Name of the service this sidecar stands beside; `source` of what it sends.
@@ -51,6 +68,9 @@ pub struct SidecarConfig {
     /// Where spans go and how many.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
+    /// A line for each request; none: no such log.
+    #[serde(default)]
+    pub access_log: Option<AccessLog>,
     /// Policy to start with, in force until the console sends its first snapshot.
     #[serde(default)]
     pub policy: Policy,
@@ -67,26 +87,8 @@ impl SidecarConfig {
     }
 }
 
-/// Listener for requests that come from the mesh to the application.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InboundListener {
-    /// Address to bind.
-    pub listen: SocketAddr,
-    /// Where the application listens.
-    pub application: SocketAddr,
-}
-
-/// Listener for requests that the application sends.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OutboundListener {
-    /// Address to bind.
-    pub listen: SocketAddr,
-}
-
 /// Export of spans.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TelemetryConfig {
     /// OTLP/gRPC endpoint, as `http://127.0.0.1:4317`; none: spans are not exported.

@@ -2,12 +2,13 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::units;
 
 /// A fault to inject: where, into how many attempts, and what.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Name in metrics, spans and messages: lower-case letters, digits and `-`.
@@ -43,6 +44,7 @@ pub struct Rule {
         with = "units::duration",
         rename = "for"
     )]
+    #[schemars(with = "units::DurationText")]
     pub ttl: Duration,
     /// When the rule ends, in milliseconds since the Unix epoch; written by the
     /// console when it turns a rule on, so that a sidecar without a console still
@@ -123,6 +125,19 @@ impl Serialize for Place {
     }
 }
 
+impl JsonSchema for Place {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Place".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "`payments` (a bad node) or `orders -> payments` (a bad edge).",
+            "examples": ["payments", "orders -> payments"],
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Place {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?
@@ -133,7 +148,7 @@ impl<'de> Deserialize<'de> for Place {
 
 /// Where in the caller's stack an edge's fault strikes. A node's fault strikes
 /// at the node, for every attempt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Position {
     /// Each attempt draws anew: a flaky dependency, which retries can save.
@@ -144,9 +159,13 @@ pub enum Position {
 }
 
 /// A pause, as `200ms`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Delay(#[serde(with = "units::duration")] pub Duration);
+pub struct Delay(
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::DurationText")]
+    pub Duration,
+);
 
 impl FromStr for Delay {
     type Err = String;
@@ -157,6 +176,6 @@ impl FromStr for Delay {
 }
 
 /// An answer instead of the upstream's: an HTTP status from 400 to 599.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Abort(pub u16);

@@ -3,7 +3,12 @@
 //!
 //! The file and the console's snapshots pass through the same functions.
 
+mod cluster;
+mod inbound;
+mod limits;
 mod policy;
+mod retry;
+mod route;
 mod rules;
 mod sidecar;
 

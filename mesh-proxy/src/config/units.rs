@@ -1,4 +1,47 @@
-//! Durations with units in configuration: `250ms`, `2s`, `1m 30s`.
+//! Durations and sizes with units in configuration: `250ms`, `1m 30s`, `64KiB`.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+/// How a duration looks in JSON Schema.
+pub struct DurationText;
+
+impl JsonSchema for DurationText {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+    fn inline_schema() -> bool {
+        false
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A duration with units, as `250ms`, `2s` or `1m 30s`.",
+            "examples": ["250ms", "2s", "5m"],
+        })
+    }
+}
+
+/// How a size looks in JSON Schema.
+pub struct SizeText;
+
+impl JsonSchema for SizeText {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+    fn inline_schema() -> bool {
+        false
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)$",
+            "description": "A size with a unit, as `64KiB`.",
+            "examples": ["512B", "64KiB", "10MiB"],
+        })
+    }
+}
 
 /// `#[serde(with = "units::duration")]`
 pub mod duration {
@@ -43,6 +86,87 @@ pub mod optional_duration {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
         Option::<String>::deserialize(from)?
             .map(|text| super::duration::parse(&text).map_err(D::Error::custom))
+            .transpose()
+    }
+}
+
+/// `#[serde(with = "units::size")]`
+pub mod size {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Units, the largest first.
+    const UNITS: [(&str, u64); 4] = [
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+        ("B", 1),
+    ];
+
+    /// Writes `64KiB`.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+        let fitting = UNITS
+            .iter()
+            .find(|(_, bytes)| *value >= *bytes && value.is_multiple_of(*bytes));
+        match fitting {
+            Some((unit, bytes)) => to.collect_str(&format_args!("{}{unit}", value / bytes)),
+            None => to.collect_str(&format_args!("{value}B")),
+        }
+    }
+
+    /// Reads `64KiB`; a bare number is refused, because its unit would be a guess.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(from)?;
+        parse(&text).map_err(D::Error::custom)
+    }
+
+    /// Reads a size with a unit, in bytes.
+    pub fn parse(text: &str) -> Result<u64, String> {
+        let read = || {
+            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            let (_, bytes) = UNITS
+                .iter()
+                .find(|(unit, _)| &text[digits.len()..] == *unit)?;
+            digits.trim_end().parse::<u64>().ok()?.checked_mul(*bytes)
+        };
+        read().ok_or_else(|| {
+            format!("`{text}` is no size: write a whole number with a unit, as `512B`, `64KiB` or `10MiB`")
+        })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::parse;
+
+        #[test]
+        fn sizes_need_a_unit() {
+            assert_eq!(parse("64KiB"), Ok(65_536));
+            assert_eq!(parse("1 MiB"), Ok(1 << 20));
+            assert_eq!(parse("512B"), Ok(512));
+            for wrong in ["64", "64KB", "-1B", "99999999999GiB", ""] {
+                assert!(parse(wrong).unwrap_err().contains("64KiB"), "{wrong}");
+            }
+        }
+    }
+}
+
+/// `#[serde(with = "units::optional_size")]`
+pub mod optional_size {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes `64KiB` or nothing.
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(value: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::size::serialize(value, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads `64KiB` or nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+        Option::<String>::deserialize(from)?
+            .map(|text| super::size::parse(&text).map_err(D::Error::custom))
             .transpose()
     }
 }

@@ -292,7 +292,14 @@ fn name(condition: RetryOn) -> &'static str {
         RetryOn::GatewayError => "gateway-error",
         RetryOn::ConnectFailure => "connect-failure",
         RetryOn::Reset => "reset",
+        RetryOn::RefusedStream => "refused-stream",
         RetryOn::AttemptTimeout => "attempt-timeout",
+        RetryOn::Retriable4xx => "retriable-4xx",
+        RetryOn::GrpcCancelled => "grpc-cancelled",
+        RetryOn::GrpcDeadlineExceeded => "grpc-deadline-exceeded",
+        RetryOn::GrpcResourceExhausted => "grpc-resource-exhausted",
+        RetryOn::GrpcInternal => "grpc-internal",
+        RetryOn::GrpcUnavailable => "grpc-unavailable",
     }
 }
 

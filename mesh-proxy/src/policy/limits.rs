@@ -77,7 +77,7 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::Limits;
-    use crate::config::RateLimit;
+    use crate::config::{RateLimit, RateLimitPer};
 
     #[test]
     fn slots_are_refused_at_once_and_come_back() {
@@ -93,6 +93,7 @@ mod tests {
         let rate = RateLimit {
             per_second: 1,
             burst: None,
+            per: RateLimitPer::Route,
         };
         let before = Limits::build(Some(&rate), Some(1), None);
         let _slot = before.take_slot().unwrap();

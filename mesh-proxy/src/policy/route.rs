@@ -47,7 +47,7 @@ impl RouteState {
         rules: &Rules,
         before: &[Arc<Self>],
     ) -> Option<Arc<Self>> {
-        let cluster = clusters.get(&raw.cluster)?;
+        let cluster = clusters.get(raw.cluster.as_ref()?)?;
         let old = before.iter().find(|old| old.edge.route() == raw.name);
         let mirror = raw.mirror.as_ref().and_then(|mirror| {
             let old = old
@@ -105,6 +105,7 @@ impl RouteState {
             authority: wanted,
             path_prefix,
             methods,
+            ..
         } = &self.matches;
         let authority = wanted
             .as_ref()

@@ -278,16 +278,12 @@ pub(crate) fn config(
     SidecarConfig {
         service: service.to_owned(),
         instance: format!("{service}-1"),
-        inbound: application.map(|application| InboundListener {
-            listen: FREE,
-            application,
-        }),
-        outbound: application
-            .is_none()
-            .then_some(OutboundListener { listen: FREE }),
+        inbound: application.map(|application| InboundListener::new(FREE, application)),
+        outbound: application.is_none().then_some(OutboundListener::new(FREE)),
         admin: FREE,
         metrics: FREE,
         workers: 1,
+        access_log: None,
         control: None,
         telemetry: TelemetryConfig::default(),
         policy,
