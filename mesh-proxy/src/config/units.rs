@@ -103,7 +103,6 @@ pub mod size {
     ];
 
     /// Writes `64KiB`.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
         let fitting = UNITS
             .iter()
@@ -155,7 +154,6 @@ pub mod optional_size {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     /// Writes `64KiB` or nothing.
-    #[expect(clippy::ref_option, reason = "serde's signature")]
     pub fn serialize<S: Serializer>(value: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => super::size::serialize(value, to),
