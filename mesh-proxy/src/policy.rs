@@ -195,4 +195,8 @@ pub(crate) struct Times {
     pub(crate) attempt_min: Duration,
     /// For a new connection.
     pub(crate) connect: Duration,
+    /// Longest pause between two pieces of a body; none: any.
+    pub(crate) idle: Option<Duration>,
+    /// Whether the deadline goes on through the body of the answer.
+    pub(crate) covers_body: bool,
 }

@@ -6,7 +6,7 @@ use mesh_telemetry::proxy::{Direction, Edge};
 
 use super::{Limits, Owner, RouteState, Times};
 use crate::{
-    config::{Cluster, Deny, Policy, RouteMatch},
+    config::{Cluster, Deny, Policy},
     layers::chaos::rule::Rules,
 };
 
@@ -43,22 +43,19 @@ impl Local {
         let deny: Arc<[Deny]> = inbound.deny.as_slice().into();
         let route = |caller: &str| {
             let old = before.map(|before| before.route(Some(caller)));
+            let times = Times {
+                deadline: inbound.deadline,
+                attempt: None,
+                attempt_min: std::time::Duration::ZERO,
+                connect: Cluster::new(Vec::new()).connect_timeout,
+                idle: inbound.idle_timeout,
+                covers_body: true,
+            };
             Arc::new(RouteState {
-                matches: RouteMatch::default(),
-                cluster: None,
-                edge: edge(owner, caller, old),
-                times: Times {
-                    deadline: inbound.deadline,
-                    attempt: None,
-                    attempt_min: std::time::Duration::ZERO,
-                    connect: Cluster::new(Vec::new()).connect_timeout,
-                },
-                retry: None,
-                limits: limits.clone(),
+                max_body: inbound.max_body,
                 request_faults: rules.on_node(&owner.service),
-                attempt_faults: Rules::default(),
-                mirror: None,
                 deny: Arc::clone(&deny),
+                ..RouteState::plain(edge(owner, caller, old), times, limits.clone())
             })
         };
         let callers = inbound.callers.iter().chain(raw.clusters.keys());

@@ -8,7 +8,7 @@ use mesh_telemetry::proxy::{Direction, Edge};
 use super::{Limits, Owner, Times};
 use crate::{
     cluster::{Cluster, Clusters},
-    config::{self, Deny, Position, RetryPolicy, RouteMatch},
+    config::{self, Deny, Hedge, Position, RetryPolicy, RouteMatch},
     layers::chaos::rule::Rules,
     paths::has_prefix,
 };
@@ -21,6 +21,11 @@ pub(crate) struct RouteState {
     pub(crate) edge: Arc<Edge>,
     pub(crate) times: Times,
     pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) hedge: Option<Hedge>,
+    /// Largest body of a request; none: any size.
+    pub(crate) max_body: Option<u64>,
+    /// Whether `Upgrade` goes on.
+    pub(crate) upgrades: bool,
     pub(crate) limits: Limits,
     pub(crate) request_faults: Rules,
     pub(crate) attempt_faults: Rules,
@@ -38,6 +43,25 @@ pub(crate) struct MirrorState {
 }
 
 impl RouteState {
+    /// A route with nothing switched on.
+    pub(super) fn plain(edge: Arc<Edge>, times: Times, limits: Limits) -> Self {
+        Self {
+            matches: RouteMatch::default(),
+            cluster: None,
+            edge,
+            times,
+            retry: None,
+            hedge: None,
+            max_body: None,
+            upgrades: true,
+            limits,
+            request_faults: Rules::default(),
+            attempt_faults: Rules::default(),
+            mirror: None,
+            deny: Arc::default(),
+        }
+    }
+
     /// Builds a route of a checked policy; none would mean that the check let an
     /// unknown cluster through.
     pub(super) fn build(
@@ -57,6 +81,7 @@ impl RouteState {
             let shadow = clusters.get(&mirror.cluster)?;
             let route = Self {
                 retry: None,
+                hedge: None,
                 ..Self::to(shadow, &name, raw, owner, rules, old)
             };
             let share = mirror.percent / 100.0;
@@ -80,22 +105,26 @@ impl RouteState {
     ) -> Self {
         let faults = |position| rules.on_edge(&owner.service, cluster.name(), position);
         let limits = old.map(|old| &old.limits);
+        let times = Times {
+            deadline: Some(raw.deadline),
+            attempt: raw.attempt_timeout,
+            attempt_min: raw.attempt_min,
+            connect: cluster.settings().connect_timeout,
+            idle: raw.idle_timeout,
+            covers_body: raw.deadline_covers_body,
+        };
+        let edge = edge(owner, cluster.name(), name, old);
+        let limits = Limits::build(raw.rate_limit.as_ref(), raw.max_in_flight, limits);
         Self {
             matches: raw.matches.clone(),
-            edge: edge(owner, cluster.name(), name, old),
-            times: Times {
-                deadline: Some(raw.deadline),
-                attempt: raw.attempt_timeout,
-                attempt_min: raw.attempt_min,
-                connect: cluster.settings().connect_timeout,
-            },
+            cluster: Some(Arc::clone(cluster)),
             retry: raw.retry.clone(),
-            limits: Limits::build(raw.rate_limit.as_ref(), raw.max_in_flight, limits),
+            hedge: raw.hedge.clone(),
+            max_body: raw.max_body,
+            upgrades: raw.upgrades,
             request_faults: faults(Position::Request),
             attempt_faults: faults(Position::Attempt),
-            mirror: None,
-            deny: Arc::default(),
-            cluster: Some(Arc::clone(cluster)),
+            ..Self::plain(edge, times, limits)
         }
     }
 
