@@ -17,7 +17,9 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use permit::EJECTION_REASON;
 pub(crate) use permit::Permit;
 
-use crate::{call::Tried, client::Workers, config, error::ProxyError, random::Random};
+use crate::{
+    call::Tried, client::Workers, config, error::ProxyError, random::Random, tls::ClientTls,
+};
 use breaker::Limits;
 use budget::Budget;
 
@@ -28,6 +30,7 @@ pub(crate) struct Cluster {
     settings: config::Cluster,
     endpoints: Vec<Arc<Endpoint>>,
     budget: Arc<Budget>,
+    tls: Option<Arc<ClientTls>>,
 }
 
 /// Clusters by name.
@@ -57,6 +60,7 @@ impl Cluster {
                     known(address).unwrap_or_else(|| Endpoint::new(name, address, workers, now))
                 })
                 .collect(),
+            tls: tls_of(settings, before),
             budget: before.map_or_else(
                 || Arc::new(Budget::new(now)),
                 |before| Arc::clone(&before.budget),
@@ -83,6 +87,12 @@ impl Cluster {
     #[must_use]
     pub(crate) fn settings(&self) -> &config::Cluster {
         &self.settings
+    }
+
+    /// TLS to the endpoints.
+    #[must_use]
+    pub(crate) fn tls(&self) -> Option<&Arc<ClientTls>> {
+        self.tls.as_ref()
     }
 
     /// All endpoints, ejected ones included.
@@ -202,6 +212,17 @@ impl Cluster {
             draining: 0,
             unhealthy: 0,
         });
+    }
+}
+
+/// What is known of sessions lives on, unless other files or names are meant.
+fn tls_of(settings: &config::Cluster, before: Option<&Arc<Cluster>>) -> Option<Arc<ClientTls>> {
+    let same = |before: &&Arc<Cluster>| {
+        before.settings.tls == settings.tls && before.settings.dns == settings.dns
+    };
+    match before.filter(same) {
+        Some(before) => before.tls.clone(),
+        None => ClientTls::load(settings),
     }
 }
 

@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use chaos::{Abort, Delay, Place, Position, Rule};
+pub(crate) use check::check_here;
 pub use check::{Problem, check, check_sidecar};
 pub use cluster::{
     Balance, Budget, Cluster, Dns, DnsRecord, FailureShare, HealthCheck, Probe, Protocol,

@@ -64,6 +64,22 @@ pub enum ProxyError {
         /// The cluster's `connect_timeout`.
         after: Duration,
     },
+    /// There is a connection, but no TLS session over it.
+    #[error("the TLS handshake with {endpoint} failed: {cause}")]
+    TlsHandshake {
+        /// `host:port`.
+        endpoint: Arc<str>,
+        /// What was wrong.
+        cause: io::Error,
+    },
+    /// The upstream has a sound certificate, which is not that of whom was asked for.
+    #[error("{endpoint} is not who should be there: {cause}")]
+    TlsIdentity {
+        /// `host:port`.
+        endpoint: Arc<str>,
+        /// Who was expected and who is there.
+        cause: io::Error,
+    },
     /// The connection broke before the head of the answer.
     #[error("the connection to {endpoint} broke before an answer: {cause}")]
     Reset {
@@ -128,6 +144,8 @@ impl ProxyError {
             }
             Self::Connect { .. } => "connect_failure",
             Self::ConnectTimeout { .. } => "connect_timeout",
+            Self::TlsHandshake { .. } => "tls_handshake",
+            Self::TlsIdentity { .. } => "tls_identity",
             Self::Reset { .. } => "upstream_reset",
             Self::Protocol { .. } => "upstream_protocol",
             Self::RequestBody(_) => "request_body",
@@ -149,7 +167,9 @@ impl ProxyError {
             Self::Overload
             | Self::NoEndpoint { .. }
             | Self::Connect { .. }
-            | Self::ConnectTimeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::ConnectTimeout { .. }
+            | Self::TlsHandshake { .. }
+            | Self::TlsIdentity { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Deadline | Self::AttemptTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Reset { .. } | Self::Protocol { .. } => StatusCode::BAD_GATEWAY,
             Self::Fault { status, .. } => *status,
@@ -169,7 +189,10 @@ impl ProxyError {
             Self::Overload => Flags::OVERFLOW,
             Self::Deadline | Self::AttemptTimeout => Flags::UPSTREAM_TIMEOUT,
             Self::NoEndpoint { .. } => Flags::NO_HEALTHY_UPSTREAM,
-            Self::Connect { .. } | Self::ConnectTimeout { .. } => Flags::UPSTREAM_CONNECT,
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::TlsHandshake { .. }
+            | Self::TlsIdentity { .. } => Flags::UPSTREAM_CONNECT,
             Self::Reset { .. } | Self::Protocol { .. } => Flags::UPSTREAM_CLOSED,
             Self::RequestBody(_) => Flags::DOWNSTREAM_CLOSED,
             Self::RetriesExhausted(last) => last.flags() | Flags::RETRIES_EXHAUSTED,
@@ -180,7 +203,10 @@ impl ProxyError {
     #[must_use]
     pub fn retry(&self) -> Option<RetryOn> {
         match self {
-            Self::Connect { .. } | Self::ConnectTimeout { .. } => Some(RetryOn::ConnectFailure),
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::TlsHandshake { .. }
+            | Self::TlsIdentity { .. } => Some(RetryOn::ConnectFailure),
             Self::Reset { .. } | Self::Protocol { .. } => Some(RetryOn::Reset),
             Self::AttemptTimeout => Some(RetryOn::AttemptTimeout),
             Self::Fault { status, .. } if status.is_server_error() => Some(RetryOn::FiveXx),
@@ -212,6 +238,8 @@ impl ProxyError {
             Self::Deadline
             | Self::Connect { .. }
             | Self::ConnectTimeout { .. }
+            | Self::TlsHandshake { .. }
+            | Self::TlsIdentity { .. }
             | Self::Reset { .. }
             | Self::Protocol { .. }
             | Self::AttemptTimeout

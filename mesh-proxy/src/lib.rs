@@ -33,6 +33,7 @@ mod server;
 mod shared;
 mod sidecar;
 mod stack;
+mod tls;
 
 use mesh_telemetry::{Component, Identity, Options, Readiness, install_proxy};
 use tokio_util::sync::CancellationToken;

@@ -24,7 +24,7 @@ pub(crate) use route::{MirrorState, RouteState, authority};
 use crate::{
     client::Workers,
     cluster::{Cluster, Clusters, Endpoint},
-    config::{self, Policy, Problem, Rule, check},
+    config::{self, Policy, Problem, Rule, check_here},
     layers::chaos::rule::{Clock, Rules},
 };
 
@@ -125,7 +125,7 @@ impl Store {
 }
 
 fn refuse_problems(revision: u64, policy: &Policy) -> Result<(), Vec<Problem>> {
-    let problems = check(policy);
+    let problems = check_here(policy);
     if problems.is_empty() {
         return Ok(());
     }

@@ -20,7 +20,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{body::Body, error::RunError, stack::Stack};
+use crate::{
+    body::Body,
+    error::RunError,
+    stack::Stack,
+    tls::{Accepted, ServerTls},
+};
 use impatient::Impatient;
 
 /// Connections that one listener holds at once; further ones wait in the backlog.
@@ -28,6 +33,9 @@ const MOST_CONNECTIONS: usize = 10_000;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
 
 /// Pause after a failed accept: most often the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -75,7 +83,12 @@ fn open(address: SocketAddr, shared_port: bool) -> io::Result<StdListener> {
 }
 
 /// Serves a listener until the drain begins.
-pub(crate) async fn serve<S: Stack>(listener: StdListener, stack: S, drain: Drain) {
+pub(crate) async fn serve<S: Stack>(
+    listener: StdListener,
+    stack: S,
+    tls: Option<Arc<ServerTls>>,
+    drain: Drain,
+) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -88,10 +101,8 @@ pub(crate) async fn serve<S: Stack>(listener: StdListener, stack: S, drain: Drai
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return; // never closed
         };
-        let connection =
-            drain
-                .connections
-                .track_future(connection(stream, stack.clone(), drain.clone()));
+        let connection = connection(stream, stack.clone(), tls.clone(), drain.clone());
+        let connection = drain.connections.track_future(connection);
         task::spawn("connection", async move {
             connection.await;
             drop(place);
@@ -116,12 +127,23 @@ async fn accept(listener: &TcpListener, drain: &Drain) -> Option<TcpStream> {
     }
 }
 
-async fn connection<S: Stack>(stream: TcpStream, stack: S, drain: Drain) {
+async fn connection<S: Stack>(
+    stream: TcpStream,
+    stack: S,
+    tls: Option<Arc<ServerTls>>,
+    drain: Drain,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "connection closed before it was served");
         return;
     }
-    let service = service_fn(move |request: http::Request<Incoming>| {
+    let Some(Accepted { stream, peer, .. }) = secure(stream, tls.as_deref(), &drain).await else {
+        return;
+    };
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(Arc::clone(peer));
+        }
         stack.clone().call(request.map(Body::new))
     });
     let connection = http1::Builder::new()
@@ -141,4 +163,19 @@ async fn connection<S: Stack>(stream: TcpStream, stack: S, drain: Drain) {
     if let Err(error) = served {
         tracing::debug!(%error, "connection ended");
     }
+}
+
+/// Shakes hands where there is TLS; none: there is nothing to serve.
+async fn secure(stream: TcpStream, tls: Option<&ServerTls>, drain: &Drain) -> Option<Accepted> {
+    let Some(tls) = tls else {
+        return Some(Accepted::plain(stream));
+    };
+    let accepted = tokio::select! {
+        () = drain.begin.cancelled() => return None,
+        accepted = tls.accept(stream, HANDSHAKE_TIME) => accepted,
+    };
+    accepted.unwrap_or_else(|failure| {
+        tracing::debug!(error = %failure.cause, "a connection was not secured");
+        None
+    })
 }

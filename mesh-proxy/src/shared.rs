@@ -1,12 +1,16 @@
 //! What all stacks of one sidecar share.
 
+use std::sync::Arc;
+
 use mesh_telemetry::proxy::Sink;
 
-use crate::{policy::Store, random::Random};
+use crate::{policy::Store, random::Random, tls::ServerTls};
 
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) policy: Store,
     pub(crate) sink: Sink,
     pub(crate) random: Random,
+    /// TLS of the inbound listener.
+    pub(crate) listener_tls: Option<Arc<ServerTls>>,
 }

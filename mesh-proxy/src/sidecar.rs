@@ -24,6 +24,7 @@ use crate::{
     server::{self, Drain},
     shared::Shared,
     stack,
+    tls::{self, ServerTls},
 };
 
 /// How long requests in flight may take to finish when the sidecar ends: as long as
@@ -86,6 +87,7 @@ impl Sidecar {
             admin::router(state),
             sidecar.end.clone(),
         );
+        sidecar.watch_certificates();
         sidecar.follow_console(config);
         Ok(sidecar)
     }
@@ -115,6 +117,16 @@ impl Sidecar {
             self.workers.push(end);
         }
         Ok(())
+    }
+
+    fn watch_certificates(&self) {
+        let (end, shared) = (self.end.clone(), Arc::clone(&self.shared));
+        task::spawn("certificates", async move {
+            tokio::select! {
+                () = end.cancelled() => {}
+                () = tls::keep_fresh(shared) => {}
+            }
+        });
     }
 
     fn follow_console(&self, mut config: SidecarConfig) {
@@ -203,8 +215,26 @@ fn share(config: &SidecarConfig, sink: Sink) -> Result<Arc<Shared>, RunError> {
     Ok(Arc::new(Shared {
         policy,
         sink,
+        listener_tls: listener_tls(config)?,
         random: Random::from_system(),
     }))
+}
+
+fn listener_tls(config: &SidecarConfig) -> Result<Option<Arc<ServerTls>>, RunError> {
+    let settings = config
+        .inbound
+        .as_ref()
+        .and_then(|inbound| inbound.tls.clone());
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    // Its files were looked at a moment ago, with all other settings.
+    let tls = ServerTls::load(settings).map_err(|unusable| {
+        let key = format!("inbound.tls.{}", unusable.key);
+        let message = unusable.message;
+        RunError::Config(vec![Problem { key, message }])
+    })?;
+    Ok(Some(Arc::new(tls)))
 }
 
 /// Listeners of each worker.
@@ -260,11 +290,15 @@ fn serve_all(listeners: Listeners, shared: &Arc<Shared>, worker: usize, drain: &
         match direction {
             Direction::Inbound => {
                 let stack = stack::inbound(shared, worker);
-                task::spawn("accept_inbound", server::serve(listener, stack, drain));
+                let tls = shared.listener_tls.clone();
+                task::spawn("accept_inbound", server::serve(listener, stack, tls, drain));
             }
             Direction::Outbound => {
                 let stack = stack::outbound(shared, worker);
-                task::spawn("accept_outbound", server::serve(listener, stack, drain));
+                task::spawn(
+                    "accept_outbound",
+                    server::serve(listener, stack, None, drain),
+                );
             }
         }
     }

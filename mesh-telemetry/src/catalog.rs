@@ -129,9 +129,9 @@ table! {
     UPSTREAM_CONNECTS = Counter "mesh_upstream_connects_total" [destination, result] "connections":
         "Connections tried.";
     TLS_HANDSHAKES = Counter "mesh_tls_handshakes_total" [direction, result] "handshakes":
-        "TLS handshakes; none while the mesh speaks plain text.";
+        "TLS handshakes, by how they ended.";
     CERTIFICATE_EXPIRY = Gauge "mesh_certificate_expiry_timestamp_seconds" [direction] "seconds":
-        "When the certificate in use ends, Unix time; NaN without one.";
+        "When the certificate that is shown ends, Unix time; of several the first end; NaN without one.";
     AUTHORIZATION_DENIED = Counter "mesh_authorization_denied_total" [source, destination] "requests":
         "Requests that the access policy refused.";
     CONFIG_REVISION = Gauge "mesh_config_revision" [] "revision":

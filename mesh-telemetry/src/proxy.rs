@@ -17,7 +17,7 @@ mod sink;
 mod spans;
 
 pub use edge::Edge;
-pub use event::{AttemptEvent, BreakerState, FaultInjected, ProcessEvent, RequestEvent};
+pub use event::{AttemptEvent, BreakerState, FaultInjected, ProcessEvent, RequestEvent, Secured};
 pub use fault::HeldFault;
 pub use flags::Flags;
 pub(crate) use outcome::method_label;

@@ -132,7 +132,10 @@ fn sidecar_events() {
             direction: Direction::Inbound,
             result: "ok",
         },
-        ProcessEvent::CertificateExpiry(SystemTime::now()),
+        ProcessEvent::CertificateExpiry {
+            direction: Direction::Inbound,
+            ends: Some(SystemTime::now()),
+        },
     ] {
         proxy::emit(&event);
     }

@@ -11,6 +11,7 @@ mod retry;
 mod route;
 mod rules;
 mod sidecar;
+mod tls;
 
 use std::fmt;
 
@@ -41,13 +42,25 @@ pub fn check(policy: &Policy) -> Vec<Problem> {
     found.problems
 }
 
+/// The same on the machine of the sidecar, whose files are looked at, too.
+pub(crate) fn check_here(policy: &Policy) -> Vec<Problem> {
+    let mut found = Findings::default();
+    here(policy, &mut found);
+    found.problems
+}
+
+fn here(policy: &Policy, found: &mut Findings) {
+    policy::check(policy, found);
+    tls::policy_files(policy, found);
+}
+
 /// Reports everything that is wrong with a sidecar's own settings and with the
 /// policy it starts with; empty: it can be started.
 #[must_use]
 pub fn check_sidecar(config: &SidecarConfig) -> Vec<Problem> {
     let mut found = Findings::default();
     sidecar::check(config, &mut found);
-    found.under("policy", |found| policy::check(&config.policy, found));
+    found.under("policy", |found| here(&config.policy, found));
     found.problems
 }
 

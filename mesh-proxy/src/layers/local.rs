@@ -9,6 +9,7 @@ use crate::{
     error::ProxyError,
     names,
     shared::Shared,
+    tls::Peer,
 };
 
 /// The layer.
@@ -19,8 +20,12 @@ impl Local {
         Self(Arc::clone(shared))
     }
 
-    fn admit(&self, call: Call) -> Result<Routed, ProxyError> {
+    fn admit(&self, mut call: Call) -> Result<Routed, ProxyError> {
         let policy = self.0.policy.load();
+        let peer = call.request.extensions().get::<Arc<Peer>>().cloned();
+        if let Some(peer) = peer {
+            peer.correct(call.request.headers_mut());
+        }
         let headers = call.request.headers();
         let caller = names::text(headers, &names::SOURCE);
         let no_application = || ProxyError::NoRoute {

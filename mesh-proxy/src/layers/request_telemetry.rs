@@ -1,10 +1,10 @@
 //! One record for the whole request: begun before anything is decided about it,
 //! ended with its last byte, or when the caller goes away.
 
-use std::{convert::Infallible, future::Future};
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use http::{HeaderMap, Method};
-use mesh_telemetry::proxy::{Direction, Flags, RequestOutcome, RequestScope, Sink};
+use mesh_telemetry::proxy::{Direction, Flags, RequestEvent, RequestOutcome, RequestScope, Sink};
 use tower::Service;
 
 use super::Around;
@@ -12,6 +12,7 @@ use crate::{
     body::{End, Request, Response, Watch, watched_response},
     call::Call,
     shared::Shared,
+    tls::Peer,
 };
 
 /// The layer.
@@ -47,6 +48,9 @@ where
         let (head, body) = request.into_parts();
         let head_only = head.method == Method::HEAD;
         let scope = RequestScope::begin(&self.sink, self.direction, &head);
+        if let Some(peer) = head.extensions.get::<Arc<Peer>>() {
+            scope.emit(RequestEvent::Secured(Arc::clone(peer.secured())));
+        }
         let call = Call {
             request: Request::from_parts(head, body),
             scope: scope.clone(),

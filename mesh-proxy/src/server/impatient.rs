@@ -14,22 +14,23 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
+
+use crate::tls::Stream;
 
 /// How long not a single byte may be taken: as long as a head may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(super) struct Impatient {
-    stream: TcpStream,
+    stream: Stream,
     /// Runs while a write waits, and only then.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Impatient {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
             stalled: None,

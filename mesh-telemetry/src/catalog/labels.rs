@@ -64,7 +64,7 @@ pub static LABELS: &[Label] = &[
     ),
     label(
         "result",
-        "exported, dropped, failed (spans); ok, refused, timeout, error (connects); ok, error, untrusted, expired (handshakes); charged, replayed, declined, failed, refunded (payments)",
+        "exported, dropped, failed (spans); ok, refused, timeout, error (connects); ok, error, untrusted, expired, wrong_identity, timeout (handshakes); charged, replayed, declined, failed, refunded (payments)",
     ),
     label(
         "route",
@@ -78,6 +78,9 @@ pub static LABELS: &[Label] = &[
     ),
     label("state", "ready, ejected, draining, unhealthy"),
     label("status", "confirmed, rejected, failed"),
-    label("tls", "none: the mesh speaks plain text"),
+    label(
+        "tls",
+        "none, server (the called side has a certificate), mutual (both have); inbound the caller's connection, outbound the one to the last endpoint",
+    ),
     label("version", "version of Glassmesh"),
 ];

@@ -28,9 +28,6 @@ const REFUSALS: [&str; 5] = [
 ];
 /// 1xx to 5xx, and no answer at all.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
-/// The mesh speaks plain text.
-const TLS: &str = "none";
-
 /// Status, gRPC status and flags: what the labels of an answer are made of.
 type Answer = (Option<u16>, Option<u16>, Flags);
 
@@ -41,7 +38,7 @@ pub struct Edge {
     source: Arc<str>,
     destination: Arc<str>,
     route: Arc<str>,
-    requests: Kept<(&'static str, Answer), Counter>,
+    requests: Kept<(&'static str, &'static str, Answer), Counter>,
     durations: [OnceLock<Histogram>; CLASSES.len()],
     attempts: Kept<Answer, Counter>,
     attempt_durations: [OnceLock<Histogram>; CLASSES.len()],
@@ -165,12 +162,13 @@ impl Edge {
     pub(super) fn count_request(
         &self,
         method: &'static str,
+        tls: &'static str,
         outcome: &RequestOutcome,
         seconds: f64,
         overhead: Option<f64>,
     ) {
         let answer = (outcome.status, outcome.grpc_status, outcome.flags);
-        let requests = self.requests.get((method, answer), || {
+        let requests = self.requests.get((method, tls, answer), || {
             let [code, grpc, flags] = labels(answer);
             let (direction, [source, destination, route]) = (self.direction.as_str(), self.strs());
             let values = [
@@ -182,7 +180,7 @@ impl Edge {
                 &code,
                 &grpc,
                 &flags,
-                TLS,
+                tls,
             ];
             counter(&catalog::REQUESTS, &values)
         });

@@ -41,6 +41,8 @@ pub enum RequestEvent {
     Denied,
     /// A fault of position `request` struck.
     Fault(FaultInjected),
+    /// It came over TLS.
+    Secured(Arc<Secured>),
 }
 
 /// Something that happened to one attempt.
@@ -57,6 +59,31 @@ pub enum AttemptEvent {
     },
     /// This attempt is the one that a half-open breaker lets through.
     HalfOpenProbe,
+    /// It goes over TLS.
+    Secured(Arc<Secured>),
+}
+
+/// What is known of a TLS connection; shared by all that goes over it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secured {
+    /// Both sides have a certificate.
+    pub mutual: bool,
+    /// Version of the protocol, as `1.3`.
+    pub version: &'static str,
+    /// The verified SPIFFE ID or name of the peer; none: it showed no certificate, or
+    /// was verified by its address.
+    pub peer: Option<Arc<str>>,
+}
+
+impl Secured {
+    /// As it stands in the label `tls`.
+    pub(super) fn label(secured: Option<&Arc<Self>>) -> &'static str {
+        match secured {
+            None => "none",
+            Some(secured) if secured.mutual => "mutual",
+            Some(_) => "server",
+        }
+    }
 }
 
 /// A fault, with all that is needed to draw it again.
@@ -172,9 +199,14 @@ pub enum ProcessEvent<'a> {
     TlsHandshake {
         /// Which side.
         direction: Direction,
-        /// `ok`, `untrusted`, `expired` or `error`.
+        /// `ok`, `untrusted`, `expired`, `wrong_identity`, `timeout` or `error`.
         result: &'static str,
     },
-    /// The certificate in use ends then.
-    CertificateExpiry(SystemTime),
+    /// The certificate that is shown was read, or there is none any more.
+    CertificateExpiry {
+        /// Which side.
+        direction: Direction,
+        /// When it ends; of several the first end; none: none is shown.
+        ends: Option<SystemTime>,
+    },
 }

@@ -78,7 +78,7 @@ pub fn emit(event: &ProcessEvent<'_>) {
         ProcessEvent::TlsHandshake { direction, result } => {
             counter(&catalog::TLS_HANDSHAKES, &[direction.as_str(), result]).increment(1);
         }
-        ProcessEvent::CertificateExpiry(at) => certificate(Some(at)),
+        ProcessEvent::CertificateExpiry { direction, ends } => certificate(direction, ends),
     }
 }
 
@@ -89,17 +89,14 @@ pub(crate) fn register() {
     counter(&catalog::CONFIG_REJECTED, &[]).increment(0);
     for direction in [Direction::Inbound, Direction::Outbound] {
         counter(&catalog::TLS_HANDSHAKES, &[direction.as_str(), "ok"]).increment(0);
+        certificate(direction, None);
     }
-    certificate(None);
 }
 
-/// Both directions use one certificate.
-fn certificate(ends: Option<SystemTime>) {
+fn certificate(direction: Direction, ends: Option<SystemTime>) {
     let ends = ends.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let seconds = ends.map_or(f64::NAN, |ends| ends.as_secs_f64());
-    for direction in [Direction::Inbound, Direction::Outbound] {
-        gauge(&catalog::CERTIFICATE_EXPIRY, &[direction.as_str()]).set(seconds);
-    }
+    gauge(&catalog::CERTIFICATE_EXPIRY, &[direction.as_str()]).set(seconds);
 }
 
 fn breaker(cluster: &str, endpoint: &str, state: BreakerState) {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     AttemptEvent, AttemptOutcome, AttemptStart, Direction, Edge, FaultInjected, Flags,
-    RequestEvent, RequestOutcome, outcome::method_label,
+    RequestEvent, RequestOutcome, Secured, outcome::method_label,
 };
 use crate::context::{SpanId, TraceContext, TraceId};
 
@@ -38,6 +38,8 @@ pub(super) struct Record {
     pub(super) deadline_left: Option<Duration>,
     pub(super) budget_left: Option<f64>,
     pub(super) retry_refused: Option<&'static str>,
+    /// TLS that it came over.
+    pub(super) secured: Option<Arc<Secured>>,
     pub(super) notes: Vec<(Instant, Note)>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) outcome: RequestOutcome,
@@ -60,6 +62,8 @@ pub(super) struct Attempt {
     pub(super) started: Instant,
     pub(super) ended: Option<Instant>,
     pub(super) probe: bool,
+    /// TLS that it goes over.
+    pub(super) secured: Option<Arc<Secured>>,
     pub(super) notes: Vec<(Instant, Note)>,
     pub(super) outcome: AttemptOutcome,
     pub(super) cancelled: bool,
@@ -107,6 +111,7 @@ impl Record {
             deadline_left: None,
             budget_left: None,
             retry_refused: None,
+            secured: None,
             notes: Vec::new(),
             attempts: Vec::new(),
             outcome: RequestOutcome::default(),
@@ -165,6 +170,7 @@ impl Record {
                 self.refused = true;
                 self.edge.shed(reason).increment(1);
             }
+            RequestEvent::Secured(secured) => self.secured = Some(secured),
             RequestEvent::Denied => {
                 self.refused = true;
                 self.edge.denied().increment(1);
@@ -190,6 +196,7 @@ impl Record {
                     .push((now, Note::Ejected { reason, duration }));
             }
             AttemptEvent::HalfOpenProbe => attempt.probe = true,
+            AttemptEvent::Secured(secured) => attempt.secured = Some(secured),
         }
     }
 
@@ -221,6 +228,7 @@ impl Record {
             started: now,
             ended: None,
             probe: false,
+            secured: None,
             notes: Vec::new(),
             outcome: AttemptOutcome::default(),
             cancelled: false,
@@ -268,11 +276,25 @@ impl Record {
         let overhead = total.saturating_sub(upstream).saturating_sub(self.paused);
         let overhead = (!self.attempts.is_empty()).then_some(overhead.as_secs_f64());
         let method = method_label(&self.method);
-        self.edge
-            .count_request(method, &self.outcome, total.as_secs_f64(), overhead);
+        self.edge.count_request(
+            method,
+            self.tls(),
+            &self.outcome,
+            total.as_secs_f64(),
+            overhead,
+        );
         if let Some(condition) = self.retried.filter(|_| !self.failed() && !self.cancelled) {
             self.edge.saved(condition).increment(1);
         }
+    }
+
+    /// Label of the hop through the mesh: inbound the caller's, outbound the one to
+    /// the endpoint that was tried last.
+    fn tls(&self) -> &'static str {
+        Secured::label(match self.direction {
+            Direction::Inbound => self.secured.as_ref(),
+            Direction::Outbound => self.attempts.last().and_then(|last| last.secured.as_ref()),
+        })
     }
 
     /// Flags of faults that the caller can see: those of the request, and of the

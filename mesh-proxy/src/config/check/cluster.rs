@@ -1,6 +1,6 @@
 //! Clusters.
 
-use super::{Findings, is_name, name_expected, policy::positive};
+use super::{Findings, is_name, name_expected, policy::positive, tls};
 use crate::config::Cluster;
 
 pub(super) fn check(name: &str, cluster: &Cluster, found: &mut Findings) {
@@ -29,6 +29,9 @@ pub(super) fn check(name: &str, cluster: &Cluster, found: &mut Findings) {
     });
     positive("ejection", cluster.ejection, found);
     positive("connect_timeout", cluster.connect_timeout, found);
+    if let Some(settings) = &cluster.tls {
+        found.under("tls", |found| tls::upstream(settings, found));
+    }
 }
 
 fn is_endpoint(text: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Who the sidecar is and where it listens.
 
-use super::{Findings, is_name, name_expected};
+use super::{Findings, is_name, name_expected, tls};
 use crate::config::{SidecarConfig, TelemetryConfig};
 
 /// Most workers of one sidecar: more threads than the cores of a large machine help nobody.
@@ -28,6 +28,11 @@ pub(super) fn check(config: &SidecarConfig, found: &mut Findings) {
                 .to_owned()
         },
     );
+    if let Some(settings) = config.inbound.as_ref().and_then(|it| it.tls.as_ref()) {
+        found.under("inbound", |found| {
+            found.under("tls", |found| tls::listener_files(settings, found));
+        });
+    }
     found.under("telemetry", |found| telemetry(&config.telemetry, found));
 }
 

@@ -67,12 +67,15 @@ fn outbound(attributes: Attributes, record: &Record) -> Vec<KeyValue> {
 
 fn inbound(attributes: Attributes, record: &Record) -> Vec<KeyValue> {
     let hop = record.attempts.first();
-    let scheme = record.uri.scheme_str().unwrap_or("http").to_owned();
+    let secured = record.secured.as_ref();
+    let scheme = if secured.is_some() { "https" } else { "http" };
     attributes
         .with("url.scheme", scheme)
         .maybe("server.address", text(record.host.as_ref()))
         .maybe("user_agent.original", text(record.user_agent.as_ref()))
         .maybe("network.protocol.version", version(record.version))
+        .maybe("tls.protocol.version", secured.map(|it| it.version))
+        .maybe("mesh.peer_identity", secured.and_then(|it| it.peer.clone()))
         .maybe(
             "mesh.endpoint",
             hop.map(|hop| Arc::clone(&hop.start.endpoint)),
@@ -87,11 +90,15 @@ fn inbound(attributes: Attributes, record: &Record) -> Vec<KeyValue> {
 pub(super) fn attempt(record: &Record, attempt: &Attempt) -> Vec<KeyValue> {
     let (start, outcome) = (&attempt.start, &attempt.outcome);
     let (host, port) = address(&start.endpoint);
+    let secured = attempt.secured.as_ref();
+    let scheme = if secured.is_some() { "https" } else { "http" };
+    // Without an answer nobody has proved to be the one that was expected.
+    let answered = secured.filter(|_| outcome.status.is_some());
     Attributes(Vec::with_capacity(20))
         .with("http.request.method", method_label(&record.method))
         .with(
             "url.full",
-            format!("http://{}{}", start.endpoint, record.uri.path()),
+            format!("{scheme}://{}{}", start.endpoint, record.uri.path()),
         )
         .with("server.address", host.to_owned())
         .maybe("server.port", port.map(i64::from))
@@ -101,6 +108,11 @@ pub(super) fn attempt(record: &Record, attempt: &Attempt) -> Vec<KeyValue> {
         .maybe("error.type", attempt_error(attempt))
         .with("service.peer.name", Arc::clone(record.edge.names()[1]))
         .with("mesh.endpoint", Arc::clone(&start.endpoint))
+        .maybe("tls.protocol.version", answered.map(|it| it.version))
+        .maybe(
+            "mesh.peer_identity",
+            answered.and_then(|it| it.peer.clone()),
+        )
         .with("mesh.attempt", i64::from(start.number))
         .with("mesh.balancer.load", start.load)
         .with(
