@@ -1,21 +1,29 @@
-//! Connections to endpoints: HTTP/1.1 over plain TCP, pooled per worker.
+//! Connections to endpoints: HTTP/1.1 and HTTP/2, kept per worker.
 
+mod adapt;
 mod connect;
+mod establish;
+mod greeting;
 mod pool;
+mod settings;
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
-use hyper::client::conn::http1::SendRequest;
+use arc_swap::ArcSwap;
+use http::{Method, StatusCode, Version};
 
 pub(crate) use connect::Upstream;
 pub(crate) use pool::Pool;
+pub(crate) use settings::Settings;
+use settings::Wanted;
 
 use crate::{
-    body::{Body, End, Request, Response, Watch, watched},
+    body::{Body, End, Keep, Request, Response, Watch, watched},
     cluster::Endpoint,
     error::ProxyError,
 };
+use establish::{Acquired, Lane};
+use pool::{Held, Stream};
 
 /// How many workers there are: each has connections of its own.
 #[derive(Clone, Copy, Debug)]
@@ -34,27 +42,69 @@ impl Workers {
     }
 }
 
-/// Sends a request in origin form. A pooled connection that died in the meantime is
-/// replaced in silence as long as nothing of the request has gone out, or when the
-/// request can be repeated without asking anyone: idempotent and without a body.
+/// The connections to one endpoint.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    settings: Arc<ArcSwap<Settings>>,
+    workers: Box<[Arc<Pool>]>,
+}
+
+impl Pools {
+    /// None yet.
+    pub(crate) fn new(settings: &Arc<Settings>, workers: Workers) -> Self {
+        let settings = Arc::new(ArcSwap::from(Arc::clone(settings)));
+        Self {
+            workers: workers.each(|| Pool::new(&settings)),
+            settings,
+        }
+    }
+
+    /// Puts settings in force; connections made under others are closed as they become idle.
+    pub(crate) fn configure(&self, settings: &Arc<Settings>) {
+        if **self.settings.load() != **settings {
+            self.settings.store(Arc::clone(settings));
+        }
+    }
+
+    /// Those of one worker.
+    pub(crate) fn of(&self, worker: usize) -> &Arc<Pool> {
+        &self.workers[worker]
+    }
+}
+
+/// What is known of a request beside itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// What its caller spoke.
+    pub(crate) spoken: Version,
+    /// It asks for another protocol on the connection, and may.
+    pub(crate) upgrade: bool,
+}
+
+/// Sends a request. A pooled connection that died in the meantime is replaced in
+/// silence as long as nothing of the request has gone out, or when the request can be
+/// repeated without asking anyone: idempotent and without a body.
 pub(crate) async fn send(
     upstream: &Upstream,
     mut request: Request,
+    manner: Manner,
 ) -> Result<Response, ProxyError> {
+    let wanted = upstream
+        .pool()
+        .settings()
+        .wanted(manner.spoken, manner.upgrade);
     let mut copy = repeatable(&request);
-    while let Some(sender) = upstream.pool().take() {
-        match exchange(upstream, sender, request).await {
+    loop {
+        let Acquired { lane, pooled } = upstream.acquire(wanted).await?;
+        let failure = match exchange(upstream, lane, request, manner).await {
             Ok(response) => return Ok(response),
-            Err(failure) => match failure.unsent.or_else(|| copy.take()) {
-                Some(again) if failure.error.retry().is_some() => request = again,
-                _ => return Err(failure.error),
-            },
+            Err(failure) => failure,
+        };
+        match failure.unsent.or_else(|| copy.take()) {
+            Some(again) if pooled && failure.connection_gone => request = again,
+            _ => return Err(failure.error),
         }
     }
-    let sender = upstream.connect().await?;
-    exchange(upstream, sender, request)
-        .await
-        .map_err(|failure| failure.error)
 }
 
 /// A copy of a request that changes nothing when it is sent twice and has no body.
@@ -83,62 +133,152 @@ struct Failure {
     error: ProxyError,
     /// The request, when nothing of it has gone out.
     unsent: Option<Request>,
+    /// Another connection might fare better.
+    connection_gone: bool,
 }
 
 async fn exchange(
     upstream: &Upstream,
-    mut sender: SendRequest<Body>,
+    lane: Lane,
     request: Request,
+    manner: Manner,
 ) -> Result<Response, Failure> {
-    match sender.try_send_request(request).await {
-        Ok(response) => Ok(leased(upstream, sender, response)),
+    match lane {
+        Lane::Http1(held) => over_http1(upstream, held, request, manner).await,
+        Lane::Http2(stream) => over_http2(upstream, stream, request, manner).await,
+    }
+}
+
+async fn over_http1(
+    upstream: &Upstream,
+    mut held: Held,
+    mut request: Request,
+    manner: Manner,
+) -> Result<Response, Failure> {
+    adapt::to_http1(&mut request, manner.spoken);
+    match held.sender.try_send_request(request).await {
+        Ok(response) => leased(upstream, held, response).map_err(|error| Failure::lasting(error)),
         Err(mut error) => {
             let unsent = error.take_message();
             let error = blame(upstream.endpoint(), error.into_error());
-            Err(Failure { error, unsent })
+            let connection_gone = error.retry().is_some();
+            Err(Failure {
+                error,
+                unsent,
+                connection_gone,
+            })
+        }
+    }
+}
+
+async fn over_http2(
+    upstream: &Upstream,
+    stream: Stream,
+    mut request: Request,
+    manner: Manner,
+) -> Result<Response, Failure> {
+    adapt::to_http2(&mut request, upstream.endpoint().address(), manner.spoken);
+    let mut sender = stream.0.sender.clone();
+    match sender.try_send_request(request).await {
+        Ok(response) => Ok(response.map(|body| watched(Body::new(body), Keep(stream)))),
+        Err(mut error) => {
+            let unsent = error.take_message();
+            let cause = error.into_error();
+            let connection_gone = unsent.is_some() || sender.is_closed() || leaves(&cause);
+            if connection_gone {
+                upstream.pool().retire(&stream.0);
+            }
+            Err(Failure {
+                error: blame(upstream.endpoint(), cause),
+                unsent,
+                connection_gone,
+            })
+        }
+    }
+}
+
+impl Failure {
+    /// One that another connection would not change.
+    fn lasting(error: ProxyError) -> Self {
+        Self {
+            error,
+            unsent: None,
+            connection_gone: false,
         }
     }
 }
 
 fn blame(endpoint: &Endpoint, cause: hyper::Error) -> ProxyError {
     let endpoint = endpoint.address_handle();
-    if cause.is_user() {
+    if cause.is_user() || broken_off_by_us(&cause) {
         ProxyError::RequestBody(cause)
+    } else if is_refused(&cause) {
+        ProxyError::RefusedStream { endpoint, cause }
     } else if cause.is_parse() {
+        let cause = cause.into();
         ProxyError::Protocol { endpoint, cause }
     } else {
         ProxyError::Reset { endpoint, cause }
     }
 }
 
+fn http2_error(cause: &hyper::Error) -> Option<&h2::Error> {
+    std::error::Error::source(cause)?.downcast_ref()
+}
+
+/// The peer says that it has not begun with the request: the stream is refused, or
+/// comes after the last one that a leaving peer still answers.
+fn is_refused(cause: &hyper::Error) -> bool {
+    leaves(cause)
+        || http2_error(cause).is_some_and(|error| {
+            error.is_remote()
+                && error.is_reset()
+                && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+        })
+}
+
+/// The peer takes no further streams on this connection.
+fn leaves(cause: &hyper::Error) -> bool {
+    http2_error(cause).is_some_and(|error| error.is_remote() && error.is_go_away())
+}
+
+/// The body of the request ended in an error, and hyper reset the stream for it.
+fn broken_off_by_us(cause: &hyper::Error) -> bool {
+    http2_error(cause)
+        .is_some_and(|error| error.is_reset() && !error.is_remote() && !error.is_library())
+}
+
 /// The connection goes back to the pool when the body has been read to its end.
 fn leased(
     upstream: &Upstream,
-    sender: SendRequest<Body>,
+    held: Held,
     response: http::Response<hyper::body::Incoming>,
-) -> Response {
+) -> Result<Response, ProxyError> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // Never asked for: `Upgrade` is not forwarded. Such a connection is not reused.
-        return response.map(Body::new);
+        return Err(ProxyError::Protocol {
+            endpoint: upstream.endpoint().address_handle(),
+            cause: "it switches to another protocol unasked".into(),
+        });
     }
     let lease = Lease {
-        endpoint: Arc::clone(upstream.endpoint()),
-        worker: upstream.worker(),
-        sender,
+        pool: Arc::downgrade(upstream.pool()),
+        held,
     };
-    response.map(|body| watched(Body::new(body), lease))
+    Ok(response.map(|body| watched(Body::new(body), lease)))
 }
 
+/// Does not keep the pool of an endpoint that the policy has dropped.
 struct Lease {
-    endpoint: Arc<Endpoint>,
-    worker: usize,
-    sender: SendRequest<Body>,
+    pool: std::sync::Weak<Pool>,
+    held: Held,
 }
 
 impl Watch for Lease {
     fn ended(self, end: End) {
-        if end == End::Complete {
-            self.endpoint.pool(self.worker).put(self.sender);
+        if end == End::Complete
+            && let Some(pool) = self.pool.upgrade()
+        {
+            pool.put(self.held);
         }
     }
 }

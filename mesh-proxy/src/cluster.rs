@@ -18,7 +18,12 @@ pub(crate) use permit::EJECTION_REASON;
 pub(crate) use permit::Permit;
 
 use crate::{
-    call::Tried, client::Workers, config, error::ProxyError, random::Random, tls::ClientTls,
+    call::Tried,
+    client::{self, Workers},
+    config,
+    error::ProxyError,
+    random::Random,
+    tls::ClientTls,
 };
 use breaker::Limits;
 use budget::Budget;
@@ -49,7 +54,12 @@ impl Cluster {
         if let Some(before) = before.filter(|before| before.settings == *settings) {
             return Arc::clone(before);
         }
-        let known = |address: &str| before.and_then(|before| before.find(address));
+        let wire = Arc::new(client::Settings::of(settings));
+        let known = |address: &str| {
+            let endpoint = before?.find(address)?;
+            endpoint.configure(&wire);
+            Some(endpoint)
+        };
         let cluster = Arc::new(Self {
             name: name.into(),
             settings: settings.clone(),
@@ -57,7 +67,8 @@ impl Cluster {
                 .endpoints
                 .iter()
                 .map(|address| {
-                    known(address).unwrap_or_else(|| Endpoint::new(name, address, workers, now))
+                    known(address)
+                        .unwrap_or_else(|| Endpoint::new(name, address, &wire, workers, now))
                 })
                 .collect(),
             tls: tls_of(settings, before),

@@ -89,12 +89,26 @@ pub enum ProxyError {
         cause: hyper::Error,
     },
     /// What came back is not HTTP.
-    #[error("{endpoint} did not answer in HTTP/1.1: {cause}")]
+    #[error("{endpoint} did not answer in proper HTTP: {cause}")]
     Protocol {
+        /// `host:port`.
+        endpoint: Arc<str>,
+        /// What is wrong with it.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The HTTP/2 peer says that it has not begun with the request.
+    #[error("{endpoint} refused the request before it began with it: {cause}")]
+    RefusedStream {
         /// `host:port`.
         endpoint: Arc<str>,
         /// What hyper said.
         cause: hyper::Error,
+    },
+    /// The request would need one connection more than the policy allows.
+    #[error("all connections to {endpoint} that `max_connections` allows are in use")]
+    ConnectionLimit {
+        /// `host:port`.
+        endpoint: Arc<str>,
     },
     /// The caller's body broke off while it was being sent.
     #[error("the body of the request broke off: {0}")]
@@ -148,6 +162,8 @@ impl ProxyError {
             Self::TlsIdentity { .. } => "tls_identity",
             Self::Reset { .. } => "upstream_reset",
             Self::Protocol { .. } => "upstream_protocol",
+            Self::RefusedStream { .. } => "refused_stream",
+            Self::ConnectionLimit { .. } => "connection_limit",
             Self::RequestBody(_) => "request_body",
             Self::AttemptTimeout => "attempt_timeout",
             Self::Fault { .. } => "fault_abort",
@@ -165,6 +181,8 @@ impl ProxyError {
             Self::Denied => StatusCode::FORBIDDEN,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Overload
+            | Self::ConnectionLimit { .. }
+            | Self::RefusedStream { .. }
             | Self::NoEndpoint { .. }
             | Self::Connect { .. }
             | Self::ConnectTimeout { .. }
@@ -186,14 +204,16 @@ impl ProxyError {
             }
             Self::NoRoute { .. } => Flags::NO_ROUTE,
             Self::RateLimited => Flags::RATE_LIMITED,
-            Self::Overload => Flags::OVERFLOW,
+            Self::Overload | Self::ConnectionLimit { .. } => Flags::OVERFLOW,
             Self::Deadline | Self::AttemptTimeout => Flags::UPSTREAM_TIMEOUT,
             Self::NoEndpoint { .. } => Flags::NO_HEALTHY_UPSTREAM,
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::TlsHandshake { .. }
             | Self::TlsIdentity { .. } => Flags::UPSTREAM_CONNECT,
-            Self::Reset { .. } | Self::Protocol { .. } => Flags::UPSTREAM_CLOSED,
+            Self::Reset { .. } | Self::Protocol { .. } | Self::RefusedStream { .. } => {
+                Flags::UPSTREAM_CLOSED
+            }
             Self::RequestBody(_) => Flags::DOWNSTREAM_CLOSED,
             Self::RetriesExhausted(last) => last.flags() | Flags::RETRIES_EXHAUSTED,
         }
@@ -208,6 +228,7 @@ impl ProxyError {
             | Self::TlsHandshake { .. }
             | Self::TlsIdentity { .. } => Some(RetryOn::ConnectFailure),
             Self::Reset { .. } | Self::Protocol { .. } => Some(RetryOn::Reset),
+            Self::RefusedStream { .. } => Some(RetryOn::RefusedStream),
             Self::AttemptTimeout => Some(RetryOn::AttemptTimeout),
             Self::Fault { status, .. } if status.is_server_error() => Some(RetryOn::FiveXx),
             Self::Fault { .. }
@@ -217,6 +238,7 @@ impl ProxyError {
             | Self::Denied
             | Self::RateLimited
             | Self::Overload
+            | Self::ConnectionLimit { .. }
             | Self::Deadline
             | Self::NoEndpoint { .. }
             | Self::RequestBody(_)
@@ -232,9 +254,11 @@ impl ProxyError {
             | Self::Ambiguous(_)
             | Self::NoRoute { .. }
             | Self::RequestBody(_) => Side::Caller,
-            Self::Denied | Self::RateLimited | Self::Overload | Self::NoEndpoint { .. } => {
-                Side::Local
-            }
+            Self::Denied
+            | Self::RateLimited
+            | Self::Overload
+            | Self::ConnectionLimit { .. }
+            | Self::NoEndpoint { .. } => Side::Local,
             Self::Deadline
             | Self::Connect { .. }
             | Self::ConnectTimeout { .. }
@@ -242,6 +266,7 @@ impl ProxyError {
             | Self::TlsIdentity { .. }
             | Self::Reset { .. }
             | Self::Protocol { .. }
+            | Self::RefusedStream { .. }
             | Self::AttemptTimeout
             | Self::Fault { .. } => Side::Upstream,
             Self::RetriesExhausted(last) => last.side(),

@@ -12,6 +12,12 @@ pub(crate) const SOURCE: HeaderName = HeaderName::from_static("x-mesh-source");
 /// at a node draws anew for each.
 pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("x-mesh-attempt");
 
+/// What the first caller spoke, when a sidecar carries it over something else.
+pub(crate) const PROTOCOL: HeaderName = HeaderName::from_static("x-mesh-protocol");
+
+/// Its one value: HTTP/1.1.
+pub(crate) const HTTP1: &str = "http1";
+
 /// Bounded code of a response that a sidecar made itself.
 pub(crate) const REASON: HeaderName = HeaderName::from_static("x-mesh-reason");
 

@@ -22,7 +22,7 @@ pub(crate) use local::Local;
 pub(crate) use route::{MirrorState, RouteState, authority};
 
 use crate::{
-    client::Workers,
+    client::{self, Workers},
     cluster::{Cluster, Clusters, Endpoint},
     config::{self, Policy, Problem, Rule, check_here},
     layers::chaos::rule::{Clock, Rules},
@@ -51,7 +51,9 @@ impl Owner {
         let workers = Workers::new(config.workers);
         let application = config.inbound.as_ref().map(|inbound| {
             let address = inbound.application.to_string();
-            Endpoint::application(&config.service, &address, workers, Instant::now())
+            let settings = client::Settings::of_application(config.policy.inbound.protocol);
+            let now = Instant::now();
+            Endpoint::application(&config.service, &address, &settings.into(), workers, now)
         });
         Self {
             service: config.service.as_str().into(),
@@ -172,6 +174,10 @@ impl Snapshot {
             .iter()
             .filter_map(|route| RouteState::build(route, owner, &clusters, &rules, &before.routes))
             .collect();
+        if let Some(application) = &owner.application {
+            let settings = client::Settings::of_application(raw.inbound.protocol);
+            application.configure(&settings.into());
+        }
         let local = Local::build(owner, &raw, &rules, before.local.as_ref());
         Self {
             revision,
@@ -193,8 +199,6 @@ pub(crate) struct Times {
     pub(crate) attempt: Option<Duration>,
     /// No attempt starts with less than this left.
     pub(crate) attempt_min: Duration,
-    /// For a new connection.
-    pub(crate) connect: Duration,
     /// Longest pause between two pieces of a body; none: any.
     pub(crate) idle: Option<Duration>,
     /// Whether the deadline goes on through the body of the answer.

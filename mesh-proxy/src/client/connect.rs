@@ -1,82 +1,197 @@
-//! New connections.
+//! New connections: TCP, then HTTP/1.1 or HTTP/2 over whatever carries it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
 
-use hyper::client::conn::http1::{self, SendRequest};
+use futures_util::future::poll_fn;
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use mesh_telemetry::{
     proxy::{ProcessEvent, emit},
     task,
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
-use super::Pool;
+use super::{
+    Pool, Settings, Wanted,
+    greeting::{Greeting, Heard},
+    pool::{Held, Place, Shared, Terms},
+};
 use crate::{body::Body, cluster::Endpoint, error::ProxyError};
 
+/// Bytes that a peer may send ahead on one stream: what a slow reader makes us hold.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes of one stream that are taken from its sender before the peer has room for them.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Bytes of the header fields of an answer.
+const HEADER_LIST: u32 = 64 * 1024;
+
 /// Where a request goes, seen from one worker.
+#[derive(Clone)]
 pub(crate) struct Upstream {
     endpoint: Arc<Endpoint>,
     worker: usize,
-    connect_timeout: Duration,
+}
+
+/// A new connection.
+pub(super) enum Connection {
+    Http1(Held),
+    Http2(Shared),
+}
+
+/// Who connects under which settings, and with whose place.
+struct Dial {
+    settings: Arc<Settings>,
+    place: Place,
 }
 
 impl Upstream {
-    pub(crate) fn new(endpoint: Arc<Endpoint>, worker: usize, connect_timeout: Duration) -> Self {
-        Self {
-            endpoint,
-            worker,
-            connect_timeout,
-        }
+    pub(crate) fn new(endpoint: Arc<Endpoint>, worker: usize) -> Self {
+        Self { endpoint, worker }
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
 
-    pub(crate) fn worker(&self) -> usize {
-        self.worker
-    }
-
-    pub(crate) fn pool(&self) -> &Pool {
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
         self.endpoint.pool(self.worker)
     }
 
     /// Connects; a name is resolved now, each time, so that a moved instance is found.
-    pub(crate) async fn connect(&self) -> Result<SendRequest<Body>, ProxyError> {
-        let connecting = TcpStream::connect(self.endpoint.address());
-        let result = match timeout(self.connect_timeout, connecting).await {
-            Ok(Ok(stream)) => self.handshake(stream).await,
-            Ok(Err(cause)) => Err(self.refused(cause)),
+    pub(super) async fn connect(
+        &self,
+        wanted: Wanted,
+        place: Place,
+    ) -> Result<Connection, ProxyError> {
+        let settings = Arc::clone(&self.pool().settings());
+        let patience = settings.connect_timeout;
+        let dial = Dial { settings, place };
+        let result = match timeout(patience, self.dial(wanted, dial)).await {
+            Ok(result) => result,
             Err(_) => Err(ProxyError::ConnectTimeout {
                 endpoint: self.endpoint.address_handle(),
-                after: self.connect_timeout,
+                after: patience,
             }),
         };
         emit(&ProcessEvent::UpstreamConnect {
             cluster: self.endpoint.cluster(),
             result: outcome(result.as_ref().err()),
         });
+        if result.is_ok() {
+            self.pool().keep_swept();
+        }
         result
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Result<SendRequest<Body>, ProxyError> {
+    /// Everything that comes before the first request. What wraps the stream (TLS) stands
+    /// between the two steps, and then what was negotiated decides instead of `wanted`.
+    async fn dial(&self, wanted: Wanted, dial: Dial) -> Result<Connection, ProxyError> {
+        let stream = self.tcp().await?;
+        match wanted {
+            Wanted::Http1 | Wanted::Either => self.http1(stream, dial).await,
+            Wanted::Http2 => self.http2(stream, dial).await,
+        }
+    }
+
+    async fn tcp(&self) -> Result<TcpStream, ProxyError> {
+        let stream = TcpStream::connect(self.endpoint.address()).await;
+        let stream = stream.map_err(|cause| self.refused(cause))?;
         // Small requests must not wait for the acknowledgement of the one before.
         stream
             .set_nodelay(true)
             .map_err(|cause| self.refused(cause))?;
+        Ok(stream)
+    }
+
+    async fn http1<T>(&self, stream: T, dial: Dial) -> Result<Connection, ProxyError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let handshake = http1::Builder::new().handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = handshake.map_err(|cause| ProxyError::Reset {
-            endpoint: self.endpoint.address_handle(),
-            cause,
-        })?;
+        let (sender, connection) = handshake.map_err(|cause| self.refused(io_error(&cause)))?;
         let open = Open::begin(&self.endpoint);
         task::spawn("upstream_connection", async move {
             let _open = open;
-            if let Err(error) = connection.await {
+            if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        Ok(sender)
+        let terms = dial.terms();
+        Ok(Connection::Http1(Held { sender, terms }))
+    }
+
+    /// Ready when the peer has said how many streams it allows; whoever does not speak
+    /// HTTP/2 is found out here, and not by the first request.
+    async fn http2<T>(&self, stream: T, dial: Dial) -> Result<Connection, ProxyError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (stream, mut greeting) = Heard::new(stream);
+        let handshake = builder().handshake(TokioIo::new(stream)).await;
+        let (sender, mut connection) = handshake.map_err(|cause| self.refused(io_error(&cause)))?;
+        self.greeted(&mut connection, &mut greeting).await?;
+        let limit = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
+        let (open, told) = (Open::begin(&self.endpoint), Arc::clone(&limit));
+        task::spawn("upstream_connection", async move {
+            let _open = open;
+            let ended = poll_fn(|cx| {
+                let polled = std::pin::Pin::new(&mut connection).poll(cx);
+                if polled.is_pending() {
+                    told.store(connection.current_max_send_streams(), Ordering::Relaxed);
+                }
+                polled
+            });
+            if let Err(error) = ended.await {
+                tracing::debug!(%error, "upstream connection ended");
+            }
+        });
+        Ok(Connection::Http2(Shared::new(sender, dial.terms(), limit)))
+    }
+
+    async fn greeted<T>(
+        &self,
+        connection: &mut http2::Connection<T, Body, Tasks>,
+        greeting: &mut Greeting,
+    ) -> Result<(), ProxyError>
+    where
+        T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let ended = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(ended) = std::pin::Pin::new(&mut *connection).poll(cx) {
+                    return Poll::Ready(Some(ended));
+                }
+                if connection.current_max_send_streams() != 0 {
+                    return Poll::Ready(None);
+                }
+                // Woken by bytes; the connection's own task reads them first.
+                std::task::ready!(greeting.poll_heard(cx));
+            }
+        })
+        .await;
+        match ended {
+            None => {
+                greeting.over();
+                Ok(())
+            }
+            Some(ended) => Err(self.refused(not_http2(ended.err()))),
+        }
     }
 
     fn refused(&self, cause: io::Error) -> ProxyError {
@@ -85,6 +200,58 @@ impl Upstream {
             cause,
         }
     }
+}
+
+impl Dial {
+    fn terms(self) -> Terms {
+        Terms {
+            settings: self.settings,
+            born: Instant::now(),
+            _place: self.place,
+        }
+    }
+}
+
+fn builder() -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(Tasks);
+    builder
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(HEADER_LIST)
+        // None before the peer has said how many; that is also how its greeting is noticed.
+        .initial_max_send_streams(0);
+    builder
+}
+
+/// Where hyper's tasks for streams run.
+#[derive(Clone)]
+pub(super) struct Tasks;
+
+impl<F> hyper::rt::Executor<F> for Tasks
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        task::spawn("upstream_stream", future);
+    }
+}
+
+fn io_error(cause: &hyper::Error) -> io::Error {
+    io::Error::other(cause.to_string())
+}
+
+fn not_http2(cause: Option<hyper::Error>) -> io::Error {
+    let why = cause.map_or_else(
+        || "it closed the connection".to_owned(),
+        |it| it.to_string(),
+    );
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!(
+            "it does not speak HTTP/2 ({why}); if it should be HTTP/1.1, set `protocol: http1`"
+        ),
+    )
 }
 
 fn outcome(error: Option<&ProxyError>) -> &'static str {

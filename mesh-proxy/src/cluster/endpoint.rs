@@ -15,7 +15,7 @@ use super::{
     breaker::{Admission, Breaker},
     load::PeakEwma,
 };
-use crate::client::{Pool, Workers};
+use crate::client::{Pool, Pools, Settings, Workers};
 
 /// An endpoint. Shared by all policies that name it, so that its past outlives a swap.
 #[derive(Debug)]
@@ -29,14 +29,21 @@ pub(crate) struct Endpoint {
     in_flight: AtomicU32,
     /// Votes cast, for people: failures and successes.
     votes: [AtomicU64; 2],
-    pools: Box<[Pool]>,
+    pools: Pools,
     /// Belongs to a cluster, and shows in its gauges.
     reported: bool,
 }
 
 impl Endpoint {
-    pub(crate) fn new(cluster: &str, address: &str, workers: Workers, now: Instant) -> Arc<Self> {
-        let endpoint = Self::make(cluster, address, workers, now, true);
+    pub(crate) fn new(
+        cluster: &str,
+        address: &str,
+        settings: &Arc<Settings>,
+        workers: Workers,
+        now: Instant,
+    ) -> Arc<Self> {
+        let pools = Pools::new(settings, workers);
+        let endpoint = Self::make(cluster, address, pools, now, true);
         endpoint.report(BreakerState::Closed);
         Arc::new(endpoint)
     }
@@ -45,13 +52,15 @@ impl Endpoint {
     pub(crate) fn application(
         service: &str,
         address: &str,
+        settings: &Arc<Settings>,
         workers: Workers,
         now: Instant,
     ) -> Arc<Self> {
-        Arc::new(Self::make(service, address, workers, now, false))
+        let pools = Pools::new(settings, workers);
+        Arc::new(Self::make(service, address, pools, now, false))
     }
 
-    fn make(cluster: &str, address: &str, workers: Workers, now: Instant, reported: bool) -> Self {
+    fn make(cluster: &str, address: &str, pools: Pools, now: Instant, reported: bool) -> Self {
         Self {
             cluster: cluster.into(),
             address: address.into(),
@@ -60,7 +69,7 @@ impl Endpoint {
             latency: Mutex::new(PeakEwma::new(now)),
             in_flight: AtomicU32::new(0),
             votes: Default::default(),
-            pools: workers.each(Pool::default),
+            pools,
             reported,
         }
     }
@@ -83,9 +92,14 @@ impl Endpoint {
         &self.cluster
     }
 
-    /// Idle connections of a worker.
-    pub(crate) fn pool(&self, worker: usize) -> &Pool {
-        &self.pools[worker]
+    /// Connections of a worker.
+    pub(crate) fn pool(&self, worker: usize) -> &Arc<Pool> {
+        self.pools.of(worker)
+    }
+
+    /// Says how the endpoint is spoken to from now on.
+    pub(crate) fn configure(&self, settings: &Arc<Settings>) {
+        self.pools.configure(settings);
     }
 
     /// Latency, seconds, times attempts in flight with the one that is asked for.

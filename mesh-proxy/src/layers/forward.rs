@@ -8,12 +8,11 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Version,
     header::{
         CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
         UPGRADE,
     },
-    uri::PathAndQuery,
 };
 use mesh_telemetry::proxy::Direction;
 use tokio::time::Instant;
@@ -21,7 +20,7 @@ use tokio::time::Instant;
 use crate::{
     body::{Request, Response},
     call::Attempt,
-    client::{self, Upstream},
+    client::{self, Manner, Upstream},
     error::ProxyError,
     names,
     shared::Shared,
@@ -60,9 +59,9 @@ impl tower::Service<Attempt> for Forward {
         let hop = Arc::clone(&self.0);
         Box::pin(async move {
             hop.prepare(&mut attempt);
-            let connect = attempt.route.times.connect;
-            let upstream = Upstream::new(attempt.endpoint, hop.worker, connect);
-            let mut response = client::send(&upstream, attempt.request).await?;
+            let manner = hop.manner(&mut attempt.request);
+            let upstream = Upstream::new(attempt.endpoint, hop.worker);
+            let mut response = client::send(&upstream, attempt.request, manner).await?;
             strip_hop_headers(response.headers_mut());
             *response.version_mut() = Version::HTTP_11;
             Ok(response)
@@ -71,11 +70,22 @@ impl tower::Service<Attempt> for Forward {
 }
 
 impl Hop {
+    /// What the caller spoke: inbound, the first one's sidecar may know better.
+    fn manner(&self, request: &mut Request) -> Manner {
+        let said = request.headers_mut().remove(names::PROTOCOL);
+        let carried = self.source.is_none() && said.is_some_and(|said| said == names::HTTP1);
+        let spoken = if carried {
+            Version::HTTP_11
+        } else {
+            request.version()
+        };
+        let upgrade = false;
+        Manner { spoken, upgrade }
+    }
+
     fn prepare(&self, attempt: &mut Attempt) {
         let request = &mut attempt.request;
         strip_hop_headers(request.headers_mut());
-        to_origin_form(request);
-        *request.version_mut() = Version::HTTP_11;
         let headers = request.headers_mut();
         // Answered by this sidecar as soon as the body is read.
         headers.remove(EXPECT);
@@ -97,22 +107,6 @@ fn milliseconds_until(deadline: Instant) -> HeaderValue {
         .saturating_duration_since(Instant::now())
         .as_millis();
     u64::try_from(left).unwrap_or(u64::MAX).into()
-}
-
-/// Absolute form is for proxies; its authority replaces `Host` (RFC 9112, 3.2.2).
-fn to_origin_form(request: &mut Request) {
-    if let Some(authority) = request.uri().authority() {
-        let host = authority
-            .as_str()
-            .rsplit_once('@')
-            .map_or(authority.as_str(), |(_, host)| host);
-        if let Ok(host) = HeaderValue::from_str(host) {
-            request.headers_mut().insert(HOST, host);
-        }
-        let path = request.uri().path_and_query().cloned();
-        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        *request.uri_mut() = Uri::from(path);
-    }
 }
 
 /// Headers that speak about one connection (RFC 9110, 7.6.1). `TE: trailers` may
@@ -159,8 +153,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 mod tests {
     use http::{HeaderMap, HeaderValue};
 
-    use super::{strip_hop_headers, to_origin_form};
-    use crate::body::{Body, Request};
+    use super::strip_hop_headers;
 
     #[test]
     fn headers_of_one_hop_and_those_that_connection_names_are_removed() {
@@ -188,17 +181,5 @@ mod tests {
             left,
             ["content-type: text/plain", "te: trailers", "trailer: x-sum"]
         );
-    }
-
-    #[test]
-    fn absolute_form_becomes_origin_form_and_its_authority_the_host() {
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() = "http://user@payments:80/pay?x=1".parse().unwrap();
-        request
-            .headers_mut()
-            .insert("host", HeaderValue::from_static("elsewhere"));
-        to_origin_form(&mut request);
-        assert_eq!(request.uri(), "/pay?x=1");
-        assert_eq!(request.headers()["host"], "payments:80");
     }
 }

@@ -70,6 +70,7 @@ fn head_of(request: &Request) -> Parts {
     let mut copy = Request::new(Body::empty());
     copy.method_mut().clone_from(request.method());
     copy.uri_mut().clone_from(request.uri());
+    *copy.version_mut() = request.version();
     copy.headers_mut().clone_from(request.headers());
     copy.into_parts().0
 }

@@ -127,6 +127,7 @@ impl Tries {
             .method_mut()
             .clone_from(self.routed.request.method());
         request.uri_mut().clone_from(self.routed.request.uri());
+        *request.version_mut() = self.routed.request.version();
         request
             .headers_mut()
             .clone_from(self.routed.request.headers());

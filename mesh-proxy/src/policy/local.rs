@@ -6,7 +6,7 @@ use mesh_telemetry::proxy::{Direction, Edge};
 
 use super::{Limits, Owner, RouteState, Times};
 use crate::{
-    config::{Cluster, Deny, Policy},
+    config::{Deny, Policy},
     layers::chaos::rule::Rules,
 };
 
@@ -47,7 +47,6 @@ impl Local {
                 deadline: inbound.deadline,
                 attempt: None,
                 attempt_min: std::time::Duration::ZERO,
-                connect: Cluster::new(Vec::new()).connect_timeout,
                 idle: inbound.idle_timeout,
                 covers_body: true,
             };

@@ -109,7 +109,6 @@ impl RouteState {
             deadline: Some(raw.deadline),
             attempt: raw.attempt_timeout,
             attempt_min: raw.attempt_min,
-            connect: cluster.settings().connect_timeout,
             idle: raw.idle_timeout,
             covers_body: raw.deadline_covers_body,
         };
