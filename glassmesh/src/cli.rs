@@ -8,7 +8,8 @@ use crate::{
     failure::Failure,
     health::{self, HealthArgs},
     load::{self, LoadArgs},
-    proxy, runtime,
+    proxy::{self, ProxyRole},
+    runtime,
     service::{self, ServiceRole},
     trace::{self, TraceArgs},
     up::{self, UpArgs},
@@ -64,7 +65,7 @@ enum Command {
     Service(Box<ServiceRole>),
     /// Run one sidecar alone, beside a service of your own
     #[command(after_help = proxy::EXAMPLES)]
-    Proxy(Box<mesh_proxy::cli::ProxyArgs>),
+    Proxy(Box<ProxyRole>),
 }
 
 const UP_EXAMPLES: &str = "\

@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Invalid(String),
     /// It was right and did not work. Exit code 1.
     Failed(anyhow::Error),
+    /// The answer is a bad one, and has been given. Exit code 1.
+    Told,
     /// Cut short by a second signal. Exit code 130, as shells have it for SIGINT.
     Killed,
 }
@@ -40,6 +42,7 @@ impl Failure {
                 out::note(format_args!("{error} {}", told(why)));
                 ExitCode::FAILURE
             }
+            Self::Told => ExitCode::FAILURE,
             Self::Killed => ExitCode::from(130),
         }
     }

@@ -1,9 +1,18 @@
 //! Options of a sidecar: for the `mesh-proxy` binary and for whoever starts
 //! sidecars in another role.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+mod check;
+mod command;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
+
+pub use command::{Command, Report};
 
 use crate::{
     config::{InboundListener, OutboundListener, Policy, SidecarConfig, TelemetryConfig},
@@ -55,10 +64,25 @@ pub struct ProxyArgs {
 impl ProxyArgs {
     /// Reads the file, if there is one, and changes what the options say.
     pub fn resolve(&self) -> Result<SidecarConfig, RunError> {
-        let mut config = match &self.config {
-            Some(path) => read(path)?,
-            None => self.bare()?,
-        };
+        if self.config.is_some() {
+            return self.resolve_text(&self.read()?);
+        }
+        let mut config = self.bare()?;
+        self.change(&mut config);
+        Ok(config)
+    }
+
+    /// The text of the file; empty without one.
+    pub(crate) fn read(&self) -> Result<String, RunError> {
+        self.config.as_deref().map_or(Ok(String::new()), read_text)
+    }
+
+    /// The configuration that the file's text and the options make.
+    pub(crate) fn resolve_text(&self, text: &str) -> Result<SidecarConfig, RunError> {
+        let mut config = SidecarConfig::parse(text).map_err(|cause| {
+            let path = self.config.as_deref().unwrap_or(Path::new("configuration"));
+            file_error(path, cause)
+        })?;
         self.change(&mut config);
         Ok(config)
     }
@@ -116,13 +140,19 @@ impl ProxyArgs {
 }
 
 /// Reads a configuration file; the error shows the line and what was expected there.
-pub fn read(path: &std::path::Path) -> Result<SidecarConfig, RunError> {
-    let file_error = |cause: String| RunError::File {
+pub fn read(path: &Path) -> Result<SidecarConfig, RunError> {
+    SidecarConfig::parse(&read_text(path)?).map_err(|cause| file_error(path, cause))
+}
+
+fn read_text(path: &Path) -> Result<String, RunError> {
+    fs::read_to_string(path).map_err(|error| file_error(path, error.to_string()))
+}
+
+fn file_error(path: &Path, cause: String) -> RunError {
+    RunError::File {
         path: path.display().to_string(),
         cause,
-    };
-    let text = fs::read_to_string(path).map_err(|error| file_error(error.to_string()))?;
-    SidecarConfig::parse(&text).map_err(file_error)
+    }
 }
 
 fn set<T: Clone>(target: &mut T, value: Option<&T>) {

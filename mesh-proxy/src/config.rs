@@ -16,6 +16,7 @@ pub mod listener;
 pub mod policy;
 pub mod retry;
 pub mod route;
+mod schema;
 pub mod units;
 
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ pub use retry::{Hedge, RetryOn, RetryPolicy};
 pub use route::{
     FieldMatch, HeaderChanges, Mirror, Redirect, Respond, Rewrite, Route, RouteMatch, Split,
 };
+pub use schema::schema;
 
 /// One sidecar: who it speaks for, where it listens, and the policy it starts with.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -56,8 +58,10 @@ pub struct SidecarConfig {
     #[serde(default)]
     pub outbound: Option<OutboundListener>,
     /// Listener of the admin API: it can change things, so loopback only by default.
+    #[schemars(with = "units::AddressText")]
     pub admin: SocketAddr,
     /// Listener of `/metrics` and `/health/*`, which can change nothing.
+    #[schemars(with = "units::AddressText")]
     pub metrics: SocketAddr,
     /// Threads that handle requests, each with a runtime, listeners and
     /// connections of its own; one is enough for most.

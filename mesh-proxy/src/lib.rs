@@ -29,11 +29,14 @@ mod names;
 mod paths;
 mod policy;
 mod random;
+mod reload;
 mod server;
 mod shared;
 mod sidecar;
 mod stack;
 mod tls;
+
+use std::net::SocketAddr;
 
 use mesh_telemetry::{Component, Identity, Options, Readiness, install_proxy};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +45,7 @@ pub use error::{ProxyError, RunError, Side};
 pub use layers::chaos::redraw;
 pub use sidecar::Sidecar;
 
+use cli::ProxyArgs;
 use config::SidecarConfig;
 
 /// Runs a sidecar until `shutdown` is cancelled (or the admin API drains it), then
@@ -49,6 +53,20 @@ use config::SidecarConfig;
 ///
 /// Installs the process's telemetry: one sidecar a process.
 pub async fn run(config: SidecarConfig, shutdown: CancellationToken) -> Result<(), RunError> {
+    run_with(config, None, shutdown).await
+}
+
+/// Runs the sidecar that the options describe, as [`run`] does, and follows its file:
+/// a change is put in force while it runs.
+pub async fn run_following(args: ProxyArgs, shutdown: CancellationToken) -> Result<(), RunError> {
+    run_with(args.resolve()?, Some(args), shutdown).await
+}
+
+async fn run_with(
+    config: SidecarConfig,
+    followed: Option<ProxyArgs>,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
     sidecar::refuse_problems(&config)?;
     let (telemetry, sink) = install_proxy(Options {
         identity: Identity {
@@ -60,27 +78,32 @@ pub async fn run(config: SidecarConfig, shutdown: CancellationToken) -> Result<(
         sample_ratio: config.telemetry.sample_ratio,
     })?;
     let readiness = Readiness::default();
-    let metrics_page = telemetry.metrics_router(readiness.clone());
-    let ended = serve(config, sink, readiness, metrics_page, shutdown).await;
+    let metrics = config.metrics;
+    let started = serve_metrics(metrics, telemetry.metrics_router(readiness.clone()))
+        .and_then(|()| Sidecar::start(config, sink, readiness));
+    let ended = match started {
+        Ok(sidecar) => {
+            serve(sidecar, followed, shutdown).await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
     telemetry.shutdown().await;
     ended
 }
 
-async fn serve(
-    config: SidecarConfig,
-    sink: mesh_telemetry::proxy::Sink,
-    readiness: Readiness,
-    metrics_page: axum::Router,
-    shutdown: CancellationToken,
-) -> Result<(), RunError> {
-    // Before the rest: whoever waits for readiness can connect, and reads 503.
-    let metrics = server::bind("metrics", config.metrics, false)?;
-    admin::serve_page("metrics", metrics, metrics_page, CancellationToken::new());
-    let sidecar = Sidecar::start(config, sink, readiness)?;
+/// Before the rest: whoever waits for readiness can connect, and reads 503.
+fn serve_metrics(address: SocketAddr, page: axum::Router) -> Result<(), RunError> {
+    let listener = server::bind("metrics", address, false)?;
+    admin::serve_page("metrics", listener, page, CancellationToken::new());
+    Ok(())
+}
+
+async fn serve(sidecar: Sidecar, followed: Option<ProxyArgs>, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = sidecar.drain_begun() => {}
+        () = reload::follow(&sidecar, followed) => {}
     }
     sidecar.drain().await;
-    Ok(())
 }

@@ -102,12 +102,31 @@ impl Store {
     pub(crate) fn apply(&self, revision: u64, policy: Policy) -> Result<(), Vec<Problem>> {
         refuse_problems(revision, &policy)?;
         let mut halted = self.swap.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put(revision, policy, &mut halted);
+        emit(&ProcessEvent::ConfigApplied { revision });
+        Ok(())
+    }
+
+    fn put(&self, revision: u64, policy: Policy, halted: &mut Halted) {
         if halted.as_ref().is_some_and(|rules| *rules != policy.chaos) {
             *halted = None;
         }
         self.replace(revision, policy, halted.is_some());
-        emit(&ProcessEvent::ConfigApplied { revision });
-        Ok(())
+    }
+
+    /// Puts the policy of a changed file in force, unless a console's snapshot is:
+    /// then `false`.
+    pub(crate) fn apply_own(&self, policy: Policy) -> Result<bool, Vec<Problem>> {
+        refuse_problems(0, &policy)?;
+        let mut halted = self.swap.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = self.current.load().revision == 0;
+        if own {
+            self.put(0, policy, &mut halted);
+        }
+        emit(&ProcessEvent::ConfigApplied {
+            revision: self.current.load().revision,
+        });
+        Ok(own)
     }
 
     /// Turns all chaos rules off, at this sidecar alone. Returns how many were on.

@@ -8,7 +8,7 @@ use std::{
 
 use mesh_telemetry::{
     Readiness,
-    proxy::{Direction, Sink},
+    proxy::{Direction, ProcessEvent, Sink, emit},
     task,
 };
 use tokio::{sync::oneshot, time::timeout};
@@ -21,6 +21,7 @@ use crate::{
     error::RunError,
     policy::{Owner, Store},
     random::Random,
+    reload::restart_needed,
     server::{self, Drain},
     shared::Shared,
     stack,
@@ -35,6 +36,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// its page around it.
 pub struct Sidecar {
     shared: Arc<Shared>,
+    /// As it was started, but for the policy.
+    started: SidecarConfig,
     readiness: Readiness,
     drain: Drain,
     /// Ends the control stream and the admin listener.
@@ -71,6 +74,10 @@ impl Sidecar {
         let sockets = Sockets::open(&config)?;
         let mut sidecar = Self {
             shared,
+            started: SidecarConfig {
+                policy: Policy::default(),
+                ..config.clone()
+            },
             readiness,
             drain: Drain::default(),
             end: CancellationToken::new(),
@@ -180,6 +187,44 @@ impl Sidecar {
     pub fn apply(&self, revision: u64, policy: Policy) -> Result<(), Vec<Problem>> {
         self.shared.policy.apply(revision, policy)
     }
+
+    /// Puts a changed configuration in force as a whole, or reports all that is wrong
+    /// with it, and what of it needs a restart, and keeps the old one.
+    ///
+    /// Once the console has sent a snapshot, its policy stays: then this returns
+    /// `false`, and the rest of the configuration is in force.
+    pub fn reload(&self, config: SidecarConfig) -> Result<bool, Vec<Problem>> {
+        let mut problems = check_sidecar(&config);
+        problems.extend(restart_needed(&self.started, &config));
+        if !problems.is_empty() {
+            self.count_refusal(problems.len());
+            return Err(problems);
+        }
+        let own_policy = self.shared.policy.apply_own(config.policy)?;
+        self.shared
+            .sink
+            .set_sample_ratio(config.telemetry.sample_ratio);
+        Ok(own_policy)
+    }
+
+    /// A configuration file that cannot be understood: counted, and told as a problem.
+    pub(crate) fn refuse_file(&self, file: &str, error: &RunError) -> Vec<Problem> {
+        self.count_refusal(1);
+        let message = match error {
+            RunError::File { cause, .. } => cause.clone(),
+            other => other.to_string(),
+        };
+        let key = file.to_owned();
+        vec![Problem { key, message }]
+    }
+
+    fn count_refusal(&self, problems: usize) {
+        let revision = self.revision();
+        emit(&ProcessEvent::ConfigRejected { revision, problems });
+    }
+
+    /// Opens files that are written to anew: whoever rotates them has moved them away.
+    pub(crate) fn reopen_logs(&self) {}
 
     /// Resolves when a drain has begun, by whomever.
     pub async fn drain_begun(&self) {

@@ -137,7 +137,11 @@ table! {
     CONFIG_REVISION = Gauge "mesh_config_revision" [] "revision":
         "Revision of the policy in force; 0 for the one from the file.";
     CONFIG_REJECTED = Counter "mesh_config_rejected_total" [] "revisions":
-        "Revisions that were refused while the old one stayed in force.";
+        "Revisions and configuration files that were refused while the old one stayed in force.";
+    CONFIG_RELOADED = Gauge "mesh_config_last_reload_successful" [] "boolean":
+        "1 if the newest revision or configuration file is in force, 0 if it was refused.";
+    CONFIG_RELOAD_TIME = Gauge "mesh_config_last_reload_success_timestamp_seconds" [] "seconds":
+        "When a revision or a configuration file was last put in force, Unix time.";
     CONTROL_CONNECTED = Gauge "mesh_control_connected" [] "connections":
         "1 while the stream to the console is open, else 0.";
     PROXY_OVERHEAD = Histogram "mesh_proxy_overhead_seconds" [direction] "seconds" OVERHEAD_SECONDS:

@@ -114,7 +114,13 @@ pub fn install_proxy(options: Options) -> Result<(Telemetry, Sink), TelemetryErr
     logging::install(None);
     let exporter = setup.exporter(PROXY_QUEUE, PROXY_DELAY)?;
     let queue = exporter.as_ref().map(Exporter::queue);
-    let sink = Sink::connected(queue, setup.sampling, &setup.options.identity.service);
+    let fixed = setup.environment.sampling.is_some();
+    let sink = Sink::connected(
+        queue,
+        setup.sampling,
+        fixed,
+        &setup.options.identity.service,
+    );
     proxy::register();
     Ok((setup.finish(exporter, None), sink))
 }

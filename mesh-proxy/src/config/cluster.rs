@@ -146,6 +146,7 @@ pub struct Dns {
     pub max_ttl: Duration,
     /// Name server, as `10.96.0.10:53`; none: the system's.
     #[serde(default)]
+    #[schemars(with = "Option<units::AddressText>")]
     pub server: Option<std::net::SocketAddr>,
 }
 

@@ -12,8 +12,10 @@ use super::units;
 #[serde(deny_unknown_fields)]
 pub struct InboundListener {
     /// Address to bind.
+    #[schemars(with = "units::AddressText")]
     pub listen: SocketAddr,
     /// Where the application listens.
+    #[schemars(with = "units::AddressText")]
     pub application: SocketAddr,
     /// TLS of the listener; none: plain text.
     #[serde(default)]
@@ -41,6 +43,7 @@ impl InboundListener {
 #[serde(deny_unknown_fields)]
 pub struct OutboundListener {
     /// Address to bind.
+    #[schemars(with = "units::AddressText")]
     pub listen: SocketAddr,
     /// What is borne from the application.
     #[serde(default)]

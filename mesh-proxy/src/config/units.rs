@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+/// What `humantime` reads, as a regular expression of JSON Schema.
+const DURATION: &str = "^\\s*(0|([0-9]+\\s*(nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|secs|sec|s|minutes|minute|mins|min|m|hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|months|month|M|years|year|yrs|yr|y)\\s*)+)$";
+
 /// How a duration looks in JSON Schema.
 pub struct DurationText;
 
@@ -17,8 +20,29 @@ impl JsonSchema for DurationText {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "pattern": DURATION,
             "description": "A duration with units, as `250ms`, `2s` or `1m 30s`.",
             "examples": ["250ms", "2s", "5m"],
+        })
+    }
+}
+
+/// How an address of a listener looks in JSON Schema.
+pub struct AddressText;
+
+impl JsonSchema for AddressText {
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+    fn inline_schema() -> bool {
+        false
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^([0-9]{1,3}(\\.[0-9]{1,3}){3}|\\[[0-9A-Fa-f:.]+(%[0-9]+)?\\]):[0-9]{1,5}$",
+            "description": "An IP address with a port; port 0 takes any free one.",
+            "examples": ["127.0.0.1:15001", "0.0.0.0:15000", "[::1]:15001"],
         })
     }
 }

@@ -52,10 +52,13 @@ pub fn emit(event: &ProcessEvent<'_>) {
         }
         ProcessEvent::ConfigApplied { revision } => {
             gauge(&catalog::CONFIG_REVISION, &[]).set(revision as f64);
+            gauge(&catalog::CONFIG_RELOADED, &[]).set(1.0);
+            gauge(&catalog::CONFIG_RELOAD_TIME, &[]).set(unix_seconds(SystemTime::now()));
             tracing::info!(revision, "policy in force");
         }
         ProcessEvent::ConfigRejected { revision, problems } => {
             counter(&catalog::CONFIG_REJECTED, &[]).increment(1);
+            gauge(&catalog::CONFIG_RELOADED, &[]).set(0.0);
             tracing::warn!(
                 revision,
                 problems,
@@ -87,6 +90,8 @@ pub(crate) fn register() {
     gauge(&catalog::CONFIG_REVISION, &[]).set(0.0);
     gauge(&catalog::CONTROL_CONNECTED, &[]).set(0.0);
     counter(&catalog::CONFIG_REJECTED, &[]).increment(0);
+    gauge(&catalog::CONFIG_RELOADED, &[]).set(1.0);
+    gauge(&catalog::CONFIG_RELOAD_TIME, &[]).set(unix_seconds(SystemTime::now()));
     for direction in [Direction::Inbound, Direction::Outbound] {
         counter(&catalog::TLS_HANDSHAKES, &[direction.as_str(), "ok"]).increment(0);
         certificate(direction, None);
@@ -94,9 +99,14 @@ pub(crate) fn register() {
 }
 
 fn certificate(direction: Direction, ends: Option<SystemTime>) {
-    let ends = ends.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let seconds = ends.map_or(f64::NAN, |ends| ends.as_secs_f64());
+    let seconds = ends.map_or(f64::NAN, unix_seconds);
     gauge(&catalog::CERTIFICATE_EXPIRY, &[direction.as_str()]).set(seconds);
+}
+
+/// NaN for a clock before 1970.
+fn unix_seconds(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH)
+        .map_or(f64::NAN, |since| since.as_secs_f64())
 }
 
 fn breaker(cluster: &str, endpoint: &str, state: BreakerState) {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use super::{Direction, Edge, record::Record, spans};
@@ -18,7 +21,11 @@ pub struct Sink(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     target: Target,
-    sampling: Sampling,
+    /// Share of new traces, the bits of an `f64`.
+    ratio: AtomicU64,
+    parent_based: bool,
+    /// The environment says how many: nobody else does.
+    fixed: bool,
     unknown: [Arc<Edge>; 2],
 }
 
@@ -44,24 +51,32 @@ impl Sink {
     #[must_use]
     pub fn disconnected_sampling(ratio: f64) -> Self {
         let kept = Target::Kept(Mutex::default());
-        Self::new(kept, Sampling::parent_based(ratio), "unknown")
+        Self::new(kept, Sampling::parent_based(ratio), false, "unknown")
     }
 
-    pub(crate) fn connected(queue: Option<Queue>, sampling: Sampling, service: &str) -> Self {
+    pub(crate) fn connected(
+        queue: Option<Queue>,
+        sampling: Sampling,
+        fixed: bool,
+        service: &str,
+    ) -> Self {
         Self::new(
             queue.map_or(Target::Nowhere, Target::Queue),
             sampling,
+            fixed,
             service,
         )
     }
 
-    fn new(target: Target, sampling: Sampling, service: &str) -> Self {
+    fn new(target: Target, sampling: Sampling, fixed: bool, service: &str) -> Self {
         let inbound = Edge::unregistered(Direction::Inbound, "unknown", service, "none");
         let outbound = Edge::unregistered(Direction::Outbound, service, "unknown", "none");
         let unknown = [Arc::new(inbound), Arc::new(outbound)];
         Self(Arc::new(Inner {
             target,
-            sampling,
+            ratio: AtomicU64::new(sampling.ratio.to_bits()),
+            parent_based: sampling.parent_based,
+            fixed,
             unknown,
         }))
     }
@@ -98,8 +113,19 @@ impl Sink {
         matches!(self.0.target, Target::Nowhere)
     }
 
+    /// Changes the share of new traces that are kept, 0 to 1, from now on; without
+    /// effect where `OTEL_TRACES_SAMPLER` decides.
+    pub fn set_sample_ratio(&self, ratio: f64) {
+        if !self.0.fixed {
+            self.0.ratio.store(ratio.to_bits(), Relaxed);
+        }
+    }
+
     pub(super) fn sampling(&self) -> Sampling {
-        self.0.sampling
+        Sampling {
+            ratio: f64::from_bits(self.0.ratio.load(Relaxed)),
+            parent_based: self.0.parent_based,
+        }
     }
 
     /// The edge of a request that has no route yet.
