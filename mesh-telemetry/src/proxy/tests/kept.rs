@@ -106,7 +106,7 @@ async fn only_the_first_end_counts() {
 #[tokio::test]
 async fn without_a_collector_contexts_pass_through() {
     let sampling = crate::sampling::Sampling::parent_based(1.0);
-    let sink = Sink::connected(None, sampling, "orders");
+    let sink = Sink::connected(None, sampling, false, "orders");
     for came in [request(Some(PARENT)), request(None)] {
         assert_eq!(plain(&sink, &came, 503), came.headers);
     }
