@@ -14,7 +14,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use mesh_telemetry::proxy::{ProcessEvent, emit};
+use mesh_telemetry::proxy::{Direction, ProcessEvent, emit};
 use tokio::time::Instant;
 
 pub(crate) use limits::Limits;
@@ -44,6 +44,9 @@ pub(crate) struct Owner {
     /// Where the application listens; none without an inbound listener.
     pub(crate) application: Option<Arc<Endpoint>>,
     pub(crate) workers: Workers,
+    /// What the listeners bear.
+    inbound: config::ListenerLimits,
+    outbound: config::ListenerLimits,
 }
 
 impl Owner {
@@ -59,6 +62,22 @@ impl Owner {
             service: config.service.as_str().into(),
             application,
             workers,
+            inbound: config
+                .inbound
+                .as_ref()
+                .map_or_else(Default::default, |side| side.limits.clone()),
+            outbound: config
+                .outbound
+                .as_ref()
+                .map_or_else(Default::default, |side| side.limits.clone()),
+        }
+    }
+
+    /// What the listener of this side bears.
+    pub(crate) fn limits(&self, side: Direction) -> &config::ListenerLimits {
+        match side {
+            Direction::Inbound => &self.inbound,
+            Direction::Outbound => &self.outbound,
         }
     }
 }

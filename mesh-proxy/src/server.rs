@@ -1,6 +1,18 @@
-//! Listeners and connections: accepting, HTTP/1.1, draining.
+//! Listeners and connections: accepting, HTTP/1.1 and HTTP/2 on one port, limits,
+//! draining.
+//!
+//! [`serve`] accepts; `serve_connection` serves one connection, whatever it is made of. Below hyper, `wire` and `framing` see every byte; above it, `handler` sees
+//! every request; `http1` and `http2` drive a connection and keep its times.
 
-mod impatient;
+mod ending;
+mod framing;
+mod handler;
+mod http1;
+mod http2;
+mod listening;
+mod preface;
+mod traffic;
+mod wire;
 
 use std::{
     io,
@@ -9,36 +21,35 @@ use std::{
     time::Duration,
 };
 
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use mesh_telemetry::task;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    body::Body,
     error::RunError,
     stack::Stack,
-    tls::{Accepted, ServerTls},
+    tls::{Accepted, Peer},
 };
-use impatient::Impatient;
-
-/// Connections that one listener holds at once; further ones wait in the backlog.
-const MOST_CONNECTIONS: usize = 10_000;
+use ending::Closed;
+use handler::Handler;
+pub(crate) use listening::Listening;
+pub(crate) use preface::Spoken;
+use traffic::Traffic;
+pub(crate) use wire::Io;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
-
 /// Pause after a failed accept: most often the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Silence after which the kernel asks whether the peer is still there: a machine that
+/// is gone without a word does not hold a connection for ever.
+const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// How connections end.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +61,11 @@ pub(crate) struct Drain {
     /// Open connections.
     pub(crate) connections: TaskTracker,
 }
+
+/// Where a request's connection comes from; among its extensions where the listener
+/// says `forwarded`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RemoteAddress(pub(crate) SocketAddr);
 
 /// Opens a listener. With `shared_port`, several workers can listen on one port,
 /// and the kernel spreads connections over them.
@@ -86,7 +102,7 @@ fn open(address: SocketAddr, shared_port: bool) -> io::Result<StdListener> {
 pub(crate) async fn serve<S: Stack>(
     listener: StdListener,
     stack: S,
-    tls: Option<Arc<ServerTls>>,
+    listening: Arc<Listening>,
     drain: Drain,
 ) {
     let listener = match TcpListener::from_std(listener) {
@@ -96,30 +112,43 @@ pub(crate) async fn serve<S: Stack>(
             return;
         }
     };
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    while let Some(stream) = accept(&listener, &drain).await {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return; // never closed
-        };
-        let connection = connection(stream, stack.clone(), tls.clone(), drain.clone());
-        let connection = drain.connections.track_future(connection);
+    while let Some((stream, peer, place)) = accept(&listener, &listening, &drain).await {
+        let accepted = accepted(
+            stream,
+            peer,
+            stack.clone(),
+            Arc::clone(&listening),
+            drain.clone(),
+        );
+        let accepted = drain.connections.track_future(accepted);
         task::spawn("connection", async move {
-            connection.await;
+            accepted.await;
             drop(place);
         });
     }
 }
 
-async fn accept(listener: &TcpListener, drain: &Drain) -> Option<TcpStream> {
+/// The next connection; none when the drain has begun. A full listener accepts nothing:
+/// further connections wait in the kernel.
+async fn accept(
+    listener: &TcpListener,
+    listening: &Listening,
+    drain: &Drain,
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     loop {
-        let accepted = tokio::select! {
+        let next = async {
+            let place = Arc::clone(&listening.places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
             biased;
             () = drain.begin.cancelled() => return None,
-            accepted = listener.accept() => accepted,
+            next = next => next,
         };
-        match accepted {
-            Ok((stream, _)) => return Some(stream),
-            Err(error) => {
+        match (place, accepted) {
+            (Ok(place), Ok((stream, peer))) => return Some((stream, peer, place)),
+            (Err(_), _) => return None, // never closed
+            (_, Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -127,55 +156,96 @@ async fn accept(listener: &TcpListener, drain: &Drain) -> Option<TcpStream> {
     }
 }
 
-async fn connection<S: Stack>(
+async fn accepted<S: Stack>(
     stream: TcpStream,
+    address: SocketAddr,
     stack: S,
-    tls: Option<Arc<ServerTls>>,
+    listening: Arc<Listening>,
     drain: Drain,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = prepare(&stream) {
         tracing::debug!(%error, "connection closed before it was served");
         return;
     }
-    let Some(Accepted { stream, peer, .. }) = secure(stream, tls.as_deref(), &drain).await else {
+    let Some(accepted) = secure(stream, &listening, &drain).await else {
         return;
     };
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        if let Some(peer) = &peer {
-            request.extensions_mut().insert(Arc::clone(peer));
-        }
-        stack.clone().call(request.map(Body::new))
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new()) // for the time a client may take to send a head
-        .serve_connection(TokioIo::new(Impatient::new(stream)), service);
-    tokio::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = drain.begin.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection => served,
-                () = drain.give_up.cancelled() => return,
-            }
-        }
+    let spoken = accepted.alpn.map_or(Spoken::Unknown, Spoken::from);
+    let connection = Connection {
+        stack,
+        address: listening.tells_address().then_some(RemoteAddress(address)),
+        peer: accepted.peer,
+        retires: listening.retires(),
+        listening,
+        drain,
     };
-    if let Err(error) = served {
-        tracing::debug!(%error, "connection ended");
-    }
+    serve_connection(accepted.stream, spoken, &connection).await;
 }
 
 /// Shakes hands where there is TLS; none: there is nothing to serve.
-async fn secure(stream: TcpStream, tls: Option<&ServerTls>, drain: &Drain) -> Option<Accepted> {
-    let Some(tls) = tls else {
+async fn secure(stream: TcpStream, listening: &Listening, drain: &Drain) -> Option<Accepted> {
+    let Some(tls) = &listening.tls else {
         return Some(Accepted::plain(stream));
     };
     let accepted = tokio::select! {
         () = drain.begin.cancelled() => return None,
-        accepted = tls.accept(stream, HANDSHAKE_TIME) => accepted,
+        accepted = tls.accept(stream, listening.limits.head_timeout) => accepted,
     };
     accepted.unwrap_or_else(|failure| {
         tracing::debug!(error = %failure.cause, "a connection was not secured");
         None
     })
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Small answers must not wait for the acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+/// Serves one connection until it is closed: by its peer, by a limit, or by the drain.
+async fn serve_connection<I: Io, S: Stack>(
+    mut io: I,
+    spoken: Spoken,
+    connection: &Connection<S>,
+) -> Closed {
+    let served = async {
+        match preface::read(&mut io, spoken, connection).await {
+            Ok((Spoken::Http2, first)) => http2::serve(io, first, connection).await,
+            Ok((_, first)) => http1::serve(io, first, connection).await,
+            Err(closed) => closed,
+        }
+    };
+    tokio::select! {
+        closed = served => closed,
+        () = connection.drain.give_up.cancelled() => Closed::DrainOver,
+    }
+}
+
+/// One connection, seen by those who serve it.
+struct Connection<S> {
+    stack: S,
+    /// None: no request tells where it comes from.
+    address: Option<RemoteAddress>,
+    /// What its TLS proves; none: plain text.
+    peer: Option<Arc<Peer>>,
+    listening: Arc<Listening>,
+    drain: Drain,
+    /// When it is asked to end, for its age.
+    retires: Option<Instant>,
+}
+
+impl<S: Stack> Connection<S> {
+    fn handler(&self, traffic: &Arc<Traffic>) -> Handler<S> {
+        Handler::new(&self.stack, traffic, self.address, self.peer.as_ref())
+    }
+
+    fn tick(&self) -> Duration {
+        self.listening.tick
+    }
+
+    fn is_old(&self, now: Instant) -> bool {
+        self.retires.is_some_and(|at| now >= at)
+    }
 }

@@ -22,7 +22,7 @@ use crate::{
     policy::{Owner, Store},
     random::Random,
     reload::restart_needed,
-    server::{self, Drain},
+    server::{self, Drain, Listening},
     shared::Shared,
     stack,
     tls::{self, ServerTls},
@@ -86,7 +86,8 @@ impl Sidecar {
             outbound: sockets.address(Direction::Outbound),
             admin: local_address(&admin_listener, config.admin),
         };
-        sidecar.start_workers(sockets)?;
+        let listenings = Listenings::of(&config, &sidecar.shared);
+        sidecar.start_workers(sockets, &listenings)?;
         let state = admin::State::new(&sidecar.shared, &config, &sidecar.drain);
         admin::serve_page(
             "admin",
@@ -99,17 +100,18 @@ impl Sidecar {
         Ok(sidecar)
     }
 
-    fn start_workers(&mut self, sockets: Sockets) -> Result<(), RunError> {
+    fn start_workers(&mut self, sockets: Sockets, listenings: &Listenings) -> Result<(), RunError> {
         if sockets.0.len() == 1 {
             // One worker needs no thread of its own.
             for only in sockets.0 {
-                serve_all(only, &self.shared, 0, &self.drain);
+                serve_all(only, listenings, &self.shared, 0, &self.drain);
             }
             return Ok(());
         }
         for (index, listeners) in sockets.0.into_iter().enumerate() {
             let (ended, end) = oneshot::channel();
             let (shared, drain) = (Arc::clone(&self.shared), self.drain.clone());
+            let listenings = listenings.clone();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -117,7 +119,7 @@ impl Sidecar {
             std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    runtime.block_on(work(listeners, shared, index, drain));
+                    runtime.block_on(work(listeners, listenings, shared, index, drain));
                     drop(ended);
                 })
                 .map_err(|cause| RunError::Worker { index, cause })?;
@@ -329,28 +331,59 @@ fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
 }
 
-fn serve_all(listeners: Listeners, shared: &Arc<Shared>, worker: usize, drain: &Drain) {
+/// What each side's listeners share, over all workers.
+#[derive(Clone)]
+struct Listenings {
+    inbound: Arc<Listening>,
+    outbound: Arc<Listening>,
+}
+
+impl Listenings {
+    fn of(config: &SidecarConfig, shared: &Shared) -> Self {
+        let inbound = config.inbound.as_ref().map(|side| side.limits.clone());
+        let outbound = config.outbound.as_ref().map(|side| side.limits.clone());
+        let tls = shared.listener_tls.clone();
+        Self {
+            inbound: Listening::new("inbound", inbound.unwrap_or_default(), tls),
+            outbound: Listening::new("outbound", outbound.unwrap_or_default(), None),
+        }
+    }
+}
+
+fn serve_all(
+    listeners: Listeners,
+    listenings: &Listenings,
+    shared: &Arc<Shared>,
+    worker: usize,
+    drain: &Drain,
+) {
     for (direction, listener) in listeners.0 {
         let drain = drain.clone();
         match direction {
             Direction::Inbound => {
                 let stack = stack::inbound(shared, worker);
-                let tls = shared.listener_tls.clone();
-                task::spawn("accept_inbound", server::serve(listener, stack, tls, drain));
+                let listening = Arc::clone(&listenings.inbound);
+                let accepting = server::serve(listener, stack, listening, drain);
+                task::spawn("accept_inbound", accepting);
             }
             Direction::Outbound => {
                 let stack = stack::outbound(shared, worker);
-                task::spawn(
-                    "accept_outbound",
-                    server::serve(listener, stack, None, drain),
-                );
+                let listening = Arc::clone(&listenings.outbound);
+                let accepting = server::serve(listener, stack, listening, drain);
+                task::spawn("accept_outbound", accepting);
             }
         }
     }
 }
 
 /// A worker's whole life on its own thread.
-async fn work(listeners: Listeners, shared: Arc<Shared>, index: usize, drain: Drain) {
-    serve_all(listeners, &shared, index, &drain);
+async fn work(
+    listeners: Listeners,
+    listenings: Listenings,
+    shared: Arc<Shared>,
+    index: usize,
+    drain: Drain,
+) {
+    serve_all(listeners, &listenings, &shared, index, &drain);
     drain.give_up.cancelled().await;
 }

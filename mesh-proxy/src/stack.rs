@@ -69,19 +69,29 @@ pub(crate) fn inbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
 
 /// A whole stack: every request gets a response.
 pub(crate) trait Stack:
-    Service<Request, Response = Response, Error = Infallible, Future: Future + Send + 'static>
-    + Clone
+    Service<
+        Request,
+        Response = Response,
+        Error = Infallible,
+        Future: Future + Send + Unpin + 'static,
+    > + Clone
     + Send
     + Sync
+    + Unpin
     + 'static
 {
 }
 
 impl<S> Stack for S where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Future + Send + 'static>
-        + Clone
+    S: Service<
+            Request,
+            Response = Response,
+            Error = Infallible,
+            Future: Future + Send + Unpin + 'static,
+        > + Clone
         + Send
         + Sync
+        + Unpin
         + 'static
 {
 }

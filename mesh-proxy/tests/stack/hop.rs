@@ -254,18 +254,10 @@ async fn a_length_beside_a_transfer_coding_smuggles_nothing() {
             ),
         )
         .await;
-        assert_eq!(
-            answer.matches("HTTP/1.1").count(),
-            1,
-            "one answer, then closed: {answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
     }
-    let seen = app.seen();
-    assert_eq!(seen.len(), 2);
-    assert!(
-        seen.iter()
-            .all(|seen| seen.uri == "/pay" && seen.body.is_empty())
-    );
+    assert_eq!(app.count(), 0);
     let different =
         "POST /pay HTTP/1.1\r\nhost: payments\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx";
     assert!(raw(&proxy, different).await.starts_with("HTTP/1.1 400"));
