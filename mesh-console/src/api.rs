@@ -23,6 +23,10 @@ pub struct Overview {
     /// the console was not told.
     #[serde(default)]
     pub shop_url: Option<String>,
+    /// Port that takes spans over gRPC.
+    pub otlp_grpc: u16,
+    /// Port that takes spans over HTTP.
+    pub otlp_http: u16,
 }
 
 /// A service and its instances.

@@ -13,14 +13,14 @@ use std::{
 
 use mesh_proxy::config::{Problem, Rule};
 use mesh_telemetry::task;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     ConsoleError,
     activity::ActivityLog,
     clock::{Clock, millis},
-    mesh_file::MeshFile,
+    roster::Roster,
     snapshots::Published,
 };
 use saved::Saved;
@@ -43,7 +43,7 @@ const SLEW: u64 = 1_000;
 
 /// Rules in force and waiting, and who hears of them.
 pub(crate) struct Chaos {
-    mesh: Arc<MeshFile>,
+    roster: Roster,
     clock: Clock,
     activity: Arc<ActivityLog>,
     file: Option<PathBuf>,
@@ -55,19 +55,19 @@ pub(crate) struct Chaos {
 impl Chaos {
     /// Rules as they were left in `data_dir`, or those of the mesh file.
     pub(crate) fn open(
-        mesh: Arc<MeshFile>,
+        roster: Roster,
         clock: Clock,
         activity: Arc<ActivityLog>,
         data_dir: Option<&Path>,
     ) -> Result<Self, ConsoleError> {
         let file = data_dir.map(saved::file_in).transpose()?;
-        let saved = saved::open(file.as_deref(), &mesh, &activity);
+        let saved = saved::open(file.as_deref(), roster.file(), &activity);
         let mut rules = saved.rules;
         start_times(&mut rules, clock.now_ms());
         let chaos = Self {
             published: watch::Sender::new(Arc::new(Published::default())),
             order: Arc::default(),
-            mesh,
+            roster,
             clock,
             activity,
             file,
@@ -212,9 +212,29 @@ impl Chaos {
         let Some(text) = apply(&mut rules)? else {
             return Ok(());
         };
+        self.put_in_force(&current, rules, Some(text), in_order)
+            .await;
+        Ok(())
+    }
+
+    /// Compiles everything anew, because guests came or went.
+    pub(crate) async fn remesh(&self) {
+        let in_order = Arc::clone(&self.order).lock_owned().await;
+        let current = self.current();
+        let rules = current.rules.to_vec();
+        self.put_in_force(&current, rules, None, in_order).await;
+    }
+
+    async fn put_in_force(
+        &self,
+        current: &Published,
+        rules: Vec<Rule>,
+        told: Option<String>,
+        in_order: OwnedMutexGuard<()>,
+    ) {
         let revision = current.revision + 1;
-        let saved = Saved::new(revision, &self.mesh, &rules);
-        let next = Arc::new(current.next(&self.mesh, revision, rules));
+        let saved = Saved::new(revision, self.roster.file(), &rules);
+        let next = Arc::new(current.next(&self.roster.mesh(), revision, rules));
         let (file, activity) = (self.file.clone(), Arc::clone(&self.activity));
         let published = self.published.clone();
         // Begun, it is done to the end, also when the caller goes away meanwhile.
@@ -223,20 +243,21 @@ impl Chaos {
                 save(&saved, &file, &activity).await;
             }
             published.send_replace(next);
-            activity.add("chaos", text);
+            if let Some(text) = told {
+                activity.add("chaos", text);
+            }
             drop(in_order);
         });
         let _panicked = putting.await; // logged there
-        Ok(())
     }
 
     fn publish(&self, revision: u64, rules: Vec<Rule>) {
-        let next = self.current().next(&self.mesh, revision, rules);
+        let next = self.current().next(&self.roster.mesh(), revision, rules);
         self.published.send_replace(Arc::new(next));
     }
 
     fn check(&self, rule: &Rule) -> Vec<Problem> {
-        let mut problems = self.mesh.check_rule(rule);
+        let mut problems = self.roster.mesh().check_rule(rule);
         if rule.description.len() > LONGEST_DESCRIPTION {
             problems.push(Problem {
                 key: "description".to_owned(),

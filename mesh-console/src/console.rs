@@ -21,6 +21,7 @@ use crate::{
     http::{self, Assets, Guard},
     otlp::{self, Receiver},
     registry::Registry,
+    roster::Roster,
     shared::Shared,
     traces::TraceStore,
 };
@@ -64,6 +65,7 @@ pub struct Console {
     config: ConsoleConfig,
     clock: Clock,
     activity: Arc<ActivityLog>,
+    roster: Roster,
     chaos: Chaos,
 }
 
@@ -94,8 +96,9 @@ impl Console {
         );
         let (page, otlp_grpc, otlp_http) = (page.await?, grpc.await?, http.await?);
         let activity = Arc::new(ActivityLog::new(clock));
+        let roster = Roster::new(Arc::new(config.mesh.clone()));
         let chaos = Chaos::open(
-            Arc::new(config.mesh.clone()),
+            roster.clone(),
             clock,
             Arc::clone(&activity),
             config.data_dir.as_deref(),
@@ -107,6 +110,7 @@ impl Console {
             config,
             clock,
             activity,
+            roster,
             chaos,
         })
     }
@@ -126,13 +130,23 @@ impl Console {
         health: Router,
         shutdown: CancellationToken,
     ) -> Result<(), ConsoleError> {
-        let shared = Arc::new(share(
-            &self.config,
-            self.clock,
-            self.activity,
-            self.chaos,
-            shutdown.clone(),
-        ));
+        let addresses = self.addresses()?;
+        let registry = Registry::new(self.roster.clone(), Arc::clone(&self.activity));
+        let shared = Shared {
+            registry: Arc::new(registry),
+            traces: Arc::new(TraceStore::new(self.config.trace_bytes)),
+            edges: Edges::default(),
+            overview: watch::Sender::default(),
+            shop_url: self.config.shop_url.clone(),
+            addresses,
+            roster: self.roster,
+            clock: self.clock,
+            activity: self.activity,
+            chaos: self.chaos,
+            shutdown: shutdown.clone(),
+        };
+        shared.overview.send_replace(Arc::new(shared.overview()));
+        let shared = Arc::new(shared);
         let assets = match self.config.web_root {
             Some(folder) => Assets::Folder(folder),
             None => Assets::BuiltIn,
@@ -154,38 +168,24 @@ impl Console {
             serve("console_otlp_http", self.otlp_http, receiver, &shutdown),
         ];
         let watching = task::spawn("console_watch", watch_edges(Arc::clone(&shared)));
+        let meshing = task::spawn("console_guests", follow_guests(Arc::clone(&shared)));
         let expiring = task::spawn("console_expire", async move {
             shared.chaos.expire(shared.shutdown.clone()).await;
         });
         let result = join(servers, &shutdown).await;
         watching.abort();
+        meshing.abort();
         expiring.abort();
         result
     }
 }
 
-fn share(
-    config: &ConsoleConfig,
-    clock: Clock,
-    activity: Arc<ActivityLog>,
-    chaos: Chaos,
-    shutdown: CancellationToken,
-) -> Shared {
-    let mesh = Arc::new(config.mesh.clone());
-    let shared = Shared {
-        registry: Arc::new(Registry::new(Arc::clone(&mesh), Arc::clone(&activity))),
-        traces: Arc::new(TraceStore::new(config.trace_bytes)),
-        edges: Edges::default(),
-        overview: watch::Sender::default(),
-        shop_url: config.shop_url.clone(),
-        mesh,
-        clock,
-        activity,
-        chaos,
-        shutdown,
-    };
-    shared.overview.send_replace(Arc::new(shared.overview()));
-    shared
+/// Tells everybody when guests come or go.
+async fn follow_guests(shared: Arc<Shared>) {
+    let mut roster = shared.roster.watch();
+    while roster.changed().await.is_ok() {
+        shared.chaos.remesh().await;
+    }
 }
 
 /// Reads the sidecars' pages each second and makes the numbers of it.

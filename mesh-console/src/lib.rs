@@ -27,6 +27,7 @@ pub mod mesh_file;
 mod names;
 mod otlp;
 mod registry;
+mod roster;
 mod shared;
 mod snapshots;
 mod traces;

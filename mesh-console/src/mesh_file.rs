@@ -7,6 +7,7 @@
 
 mod check;
 mod compile;
+mod guests;
 mod resolve;
 mod rules;
 
@@ -18,6 +19,8 @@ use std::{
 use mesh_proxy::config::{Budget, RateLimit, RetryPolicy, Rule, units};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::bad_name;
+pub use guests::Guest;
 pub use resolve::Listener;
 
 /// A whole mesh.

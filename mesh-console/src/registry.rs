@@ -10,7 +10,12 @@ use mesh_proxy::config::{Ack, Problem, Registration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{ConsoleError, activity::ActivityLog, mesh_file::MeshFile};
+use crate::{
+    ConsoleError,
+    activity::ActivityLog,
+    mesh_file::{Guest, bad_name},
+    roster::Roster,
+};
 
 /// Most sidecars that are remembered.
 const MOST: usize = 1024;
@@ -44,7 +49,7 @@ pub(crate) struct Sidecar {
 
 /// All sidecars; `changed` counts up at every change.
 pub(crate) struct Registry {
-    mesh: Arc<MeshFile>,
+    roster: Roster,
     activity: Arc<ActivityLog>,
     sidecars: Mutex<Sidecars>,
     changed: watch::Sender<u64>,
@@ -66,9 +71,9 @@ pub(crate) struct Hold {
 }
 
 impl Registry {
-    pub(crate) fn new(mesh: Arc<MeshFile>, activity: Arc<ActivityLog>) -> Self {
+    pub(crate) fn new(roster: Roster, activity: Arc<ActivityLog>) -> Self {
         Self {
-            mesh,
+            roster,
             activity,
             sidecars: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -82,21 +87,15 @@ impl Registry {
         registration: Registration,
         peer: IpAddr,
     ) -> Result<Hold, ConsoleError> {
-        if !self.mesh.services.contains_key(&registration.service) {
-            return Err(ConsoleError::UnknownService {
-                service: registration.service,
-                known: self.mesh.known_services(),
-            });
-        }
-        if !is_name(&registration.instance) || !is_name(&registration.version) {
-            return Err(ConsoleError::BadRequest(format!(
-                "`instance` and `version` are 1 to {LONGEST_NAME} letters, digits, `-`, `_`, `.` or `+`"
-            )));
-        }
+        self.check(&registration)?;
+        let guest = self.guest(&registration, peer);
         let replaced = CancellationToken::new();
         let text = format!(
-            "the sidecar of {} connected (pid {}, version {})",
-            registration.instance, registration.pid, registration.version
+            "the sidecar of {} connected{} (pid {}, version {})",
+            registration.instance,
+            if guest.is_some() { " as a guest" } else { "" },
+            registration.pid,
+            registration.version
         );
         let mut sidecar = Sidecar {
             metrics: reachable(registration.metrics, peer),
@@ -118,6 +117,9 @@ impl Registry {
             }
             all.streams
         };
+        if let Some(guest) = guest {
+            self.roster.welcome(guest);
+        }
         self.activity.add("sidecar", text);
         self.bump();
         Ok(Hold {
@@ -125,6 +127,41 @@ impl Registry {
             key,
             stream,
             replaced,
+        })
+    }
+
+    fn check(&self, registration: &Registration) -> Result<(), ConsoleError> {
+        let file = self.roster.file();
+        let known = file.services.contains_key(&registration.service);
+        if !known && !registration.guest {
+            return Err(ConsoleError::UnknownService {
+                service: registration.service.clone(),
+                known: file.known_services(),
+            });
+        }
+        if let Some(message) = bad_name(&registration.service).filter(|_| !known) {
+            return Err(ConsoleError::BadRequest(message));
+        }
+        if !is_name(&registration.instance) || !is_name(&registration.version) {
+            return Err(ConsoleError::BadRequest(format!(
+                "`instance` and `version` are 1 to {LONGEST_NAME} letters, digits, `-`, `_`, `.` or `+`"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The guest that registers; none: an instance that the mesh file lists.
+    fn guest(&self, registration: &Registration, peer: IpAddr) -> Option<Guest> {
+        let Registration {
+            service, instance, ..
+        } = registration;
+        let is_guest = registration.guest && !self.roster.file().lists(service, instance);
+        is_guest.then(|| Guest {
+            service: service.clone(),
+            instance: instance.clone(),
+            inbound: registration
+                .inbound
+                .map(|addr| reachable(addr, peer).to_string()),
         })
     }
 
@@ -180,6 +217,7 @@ impl Registry {
             current.map(|sidecar| sidecar.connected = false).is_some()
         };
         if gone {
+            self.roster.part(&key.0, &key.1);
             let text = format!("the sidecar of {} disconnected", key.1);
             self.activity.add("sidecar", text);
             self.bump();

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    Addresses,
     activity::ActivityLog,
     api::{ChaosState, InstanceState, Overview, RuleState, ServiceState},
     chaos::Chaos,
@@ -14,11 +15,12 @@ use crate::{
     mesh_file::{Instances, MeshFile, Service},
     names::EXTERNAL,
     registry::{Registry, Sidecar},
+    roster::Roster,
     traces::TraceStore,
 };
 
 pub(crate) struct Shared {
-    pub(crate) mesh: Arc<MeshFile>,
+    pub(crate) roster: Roster,
     pub(crate) clock: Clock,
     pub(crate) activity: Arc<ActivityLog>,
     pub(crate) chaos: Chaos,
@@ -28,6 +30,7 @@ pub(crate) struct Shared {
     /// Numbers of the last second.
     pub(crate) overview: watch::Sender<Arc<Overview>>,
     pub(crate) shop_url: Option<String>,
+    pub(crate) addresses: Addresses,
     /// Ends streams that would never end by themselves.
     pub(crate) shutdown: CancellationToken,
 }
@@ -35,8 +38,8 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn overview(&self) -> Overview {
         let sidecars = self.registry.list();
-        let mut services: Vec<ServiceState> = self
-            .mesh
+        let mesh = self.roster.mesh();
+        let mut services: Vec<ServiceState> = mesh
             .services
             .iter()
             .map(|(name, service)| ServiceState {
@@ -48,13 +51,16 @@ impl Shared {
             .collect();
         services.sort_by_key(|service| !service.exposed);
         Overview {
-            mesh: self.mesh.mesh.clone(),
+            mesh: mesh.mesh.clone(),
             revision: self.chaos.current().revision,
             at_ms: self.clock.now_ms(),
             services,
-            edges: self.edges.edges(self.allowed()),
+            // What guests may do is shown once they do it.
+            edges: self.edges.edges(allowed(self.roster.file())),
             store: self.traces.state(),
             shop_url: self.shop_url.clone(),
+            otlp_grpc: self.addresses.otlp_grpc.port(),
+            otlp_http: self.addresses.otlp_http.port(),
         }
     }
 
@@ -116,19 +122,7 @@ impl Shared {
     /// Whether the mesh file allows this edge.
     pub(crate) fn is_edge(&self, source: &str, destination: &str) -> bool {
         let edge = (source.to_owned(), destination.to_owned());
-        self.allowed().contains(&edge)
-    }
-
-    /// Edges of the mesh file, those into the mesh among them.
-    fn allowed(&self) -> BTreeSet<(String, String)> {
-        let services = self.mesh.services.iter();
-        services
-            .flat_map(|(name, service)| {
-                let entry = service.expose.map(|_| (EXTERNAL.to_owned(), name.clone()));
-                let calls = service.calls.iter().map(|to| (name.clone(), to.clone()));
-                calls.chain(entry)
-            })
-            .collect()
+        allowed(&self.roster.mesh()).contains(&edge)
     }
 
     /// Pages of the sidecars that are there now.
@@ -146,3 +140,15 @@ impl Shared {
 }
 
 type Sidecars = std::collections::BTreeMap<crate::registry::Key, Sidecar>;
+
+/// Edges that are allowed, those into the mesh among them.
+fn allowed(mesh: &MeshFile) -> BTreeSet<(String, String)> {
+    let services = mesh.services.iter();
+    services
+        .flat_map(|(name, service)| {
+            let entry = service.expose.map(|_| (EXTERNAL.to_owned(), name.clone()));
+            let calls = service.calls.iter().map(|to| (name.clone(), to.clone()));
+            calls.chain(entry)
+        })
+        .collect()
+}

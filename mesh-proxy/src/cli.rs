@@ -50,6 +50,9 @@ pub struct ProxyArgs {
     /// Console that sends policies, as `http://127.0.0.1:4090`
     #[arg(long, value_name = "URL", env = "MESH_PROXY_CONTROL")]
     pub control: Option<String>,
+    /// Join the console's mesh although its mesh file does not list this instance
+    #[arg(long, env = "MESH_PROXY_GUEST")]
+    pub guest: bool,
     /// OTLP/gRPC endpoint for spans, as `http://127.0.0.1:4317`
     #[arg(long, value_name = "URL", env = "MESH_PROXY_OTLP")]
     pub otlp: Option<String>,
@@ -106,6 +109,7 @@ impl ProxyArgs {
             outbound: None,
             workers: 1,
             control: None,
+            guest: false,
             access_log: None,
             telemetry: TelemetryConfig::default(),
             policy: Policy::default(),
@@ -134,6 +138,7 @@ impl ProxyArgs {
                 None => config.outbound = Some(OutboundListener::new(listen)),
             }
         }
+        config.guest |= self.guest;
         config.control = self.control.clone().or(config.control.take());
         config.telemetry.otlp = self.otlp.clone().or(config.telemetry.otlp.take());
     }

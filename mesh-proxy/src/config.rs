@@ -70,6 +70,10 @@ pub struct SidecarConfig {
     /// Base URL of the console that sends snapshots; none: the file is all there is.
     #[serde(default)]
     pub control: Option<String>,
+    /// Whether the console takes this instance in although its mesh file does not list
+    /// it; then `inbound.listen` is where others reach it.
+    #[serde(default)]
+    pub guest: bool,
     /// Where spans go and how many.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
@@ -133,6 +137,12 @@ pub struct Registration {
     pub service: String,
     /// Name of the instance.
     pub instance: String,
+    /// Whether the mesh file need not list this instance.
+    #[serde(default)]
+    pub guest: bool,
+    /// Address of the inbound listener; an unspecified IP as for `metrics`.
+    #[serde(default)]
+    pub inbound: Option<SocketAddr>,
     /// Address of `/metrics`; an unspecified IP means the peer address of this connection.
     pub metrics: SocketAddr,
     /// Address of the admin API.

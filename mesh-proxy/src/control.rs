@@ -142,6 +142,8 @@ impl<F: Fn() + Send> Subscriber<'_, F> {
         Registration {
             service: self.config.service.clone(),
             instance: self.config.instance.clone(),
+            guest: self.config.guest,
+            inbound: self.config.inbound.as_ref().map(|inbound| inbound.listen),
             metrics: self.config.metrics,
             admin: self.config.admin,
             pid: std::process::id(),

@@ -146,6 +146,9 @@ impl Sidecar {
             return;
         };
         config.admin = self.admin;
+        if let (Some(inbound), Some(address)) = (&mut config.inbound, self.inbound) {
+            inbound.listen = address;
+        }
         let (shared, readiness) = (Arc::clone(&self.shared), self.readiness.clone());
         let (end, draining) = (self.end.clone(), self.drain.begin.clone());
         task::spawn("control", async move {

@@ -1,13 +1,14 @@
 use super::*;
+use crate::mesh_file::MeshFile;
 
 const MESH: &str = "mesh: m
 services: { a: { calls: [b] }, b: {} }
 chaos: [ { id: from-file, where: b, abort: 503, enabled: false, for: 1m } ]";
 
 fn open(text: &str, clock: Clock, dir: Option<&Path>) -> Chaos {
-    let mesh = Arc::new(MeshFile::parse(text).unwrap().resolve().unwrap());
+    let mesh = MeshFile::parse(text).unwrap().resolve().unwrap();
     let activity = Arc::new(ActivityLog::new(clock));
-    Chaos::open(mesh, clock, activity, dir).unwrap()
+    Chaos::open(Roster::new(Arc::new(mesh)), clock, activity, dir).unwrap()
 }
 
 fn rule(yaml: &str) -> Rule {

@@ -215,7 +215,7 @@ fn check_instance(key: &str, instance: &Instance, found: &mut Found) {
 
 /// What is wrong with a name of a service or an instance, which is a host name
 /// and a label value, too.
-fn bad_name(name: &str) -> Option<String> {
+pub(crate) fn bad_name(name: &str) -> Option<String> {
     let first_and_last = |wanted: fn(&char) -> bool| {
         name.chars().next().is_some_and(|c| wanted(&c))
             && name.chars().last().is_some_and(|c| wanted(&c))

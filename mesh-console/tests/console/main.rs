@@ -8,6 +8,7 @@
 mod chaos;
 mod control;
 mod doors;
+mod guests;
 mod numbers;
 mod spans;
 mod support;

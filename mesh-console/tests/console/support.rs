@@ -115,12 +115,21 @@ impl Running {
 
     pub(crate) async fn subscribe(&self, instance: &str, metrics: SocketAddr) -> Lines {
         let service = instance.split('-').next().unwrap();
-        let response = self
-            .control(
-                "/control/v1/subscribe",
-                &registration(service, instance, metrics),
-            )
-            .await;
+        self.register(&registration(service, instance, metrics))
+            .await
+    }
+
+    /// A guest that is called at this address, or only calls.
+    pub(crate) async fn subscribe_guest(&self, instance: &str, inbound: Option<&str>) -> Lines {
+        let service = instance.split('-').next().unwrap();
+        let mut body = registration(service, instance, nowhere());
+        body["guest"] = json!(true);
+        body["inbound"] = json!(inbound);
+        self.register(&body).await
+    }
+
+    async fn register(&self, body: &Value) -> Lines {
+        let response = self.control("/control/v1/subscribe", body).await;
         assert_eq!(response.status(), StatusCode::OK);
         Lines {
             body: response.into_body(),

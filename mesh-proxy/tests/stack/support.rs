@@ -285,6 +285,7 @@ pub(crate) fn config(
         workers: 1,
         access_log: None,
         control: None,
+        guest: false,
         telemetry: TelemetryConfig::default(),
         policy,
     }

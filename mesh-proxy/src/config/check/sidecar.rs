@@ -15,6 +15,9 @@ pub(super) fn check(config: &SidecarConfig, found: &mut Findings) {
             url_expected(url, "http://127.0.0.1:4090")
         });
     }
+    found.expect(!config.guest || config.control.is_some(), "guest", || {
+        "there is no console to be a guest of: set `control`, or remove this".to_owned()
+    });
     found.expect(
         (1..=MAX_WORKERS).contains(&config.workers),
         "workers",
