@@ -206,6 +206,7 @@ impl Sidecar {
             return Err(problems);
         }
         let own_policy = self.shared.policy.apply_own(config.policy)?;
+        self.refresh_certificates();
         self.shared
             .sink
             .set_sample_ratio(config.telemetry.sample_ratio);
@@ -230,6 +231,12 @@ impl Sidecar {
 
     /// Opens files that are written to anew: whoever rotates them has moved them away.
     pub(crate) fn reopen_logs(&self) {}
+
+    /// Reads changed certificates and keys again now; by itself the sidecar looks at
+    /// them every five seconds.
+    pub fn refresh_certificates(&self) {
+        tls::refresh(&self.shared);
+    }
 
     /// Resolves when a drain has begun, by whomever.
     pub async fn drain_begun(&self) {

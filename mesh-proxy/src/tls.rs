@@ -24,7 +24,7 @@ pub(crate) use client::{ClientTls, Offer};
 pub(crate) use failure::{Failure, rejected};
 pub(crate) use files::{Unusable, check_pair, check_roots};
 pub(crate) use identity::spiffe_problem;
-pub(crate) use refresh::keep_fresh;
+pub(crate) use refresh::{keep_fresh, refresh};
 pub(crate) use server::{Accepted, Peer, ServerTls};
 pub(crate) use stream::Stream;
 

@@ -100,8 +100,9 @@ fn in_use(shared: &Shared) -> bool {
     shared.listener_tls.is_some() || clusters.values().any(|cluster| cluster.tls().is_some())
 }
 
-/// When the certificates that are shown end: inbound's, and the first of outbound's.
-fn refresh(shared: &Shared) -> [Option<SystemTime>; 2] {
+/// Reads changed files again. Returns when the certificates that are shown end:
+/// inbound's, and the first of outbound's.
+pub(crate) fn refresh(shared: &Shared) -> [Option<SystemTime>; 2] {
     let inbound = shared.listener_tls.as_ref().and_then(|tls| {
         tls.refresh();
         tls.ends()
