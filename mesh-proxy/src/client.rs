@@ -21,6 +21,7 @@ use crate::{
     body::{Body, End, Keep, Request, Response, Watch, watched},
     cluster::Endpoint,
     error::ProxyError,
+    tls,
 };
 use establish::{Acquired, Lane};
 use pool::{Held, Stream};
@@ -177,7 +178,9 @@ async fn over_http2(
     mut request: Request,
     manner: Manner,
 ) -> Result<Response, Failure> {
-    adapt::to_http2(&mut request, upstream.endpoint().address(), manner.spoken);
+    let scheme = stream.scheme();
+    let address = upstream.endpoint().address();
+    adapt::to_http2(&mut request, address, manner.spoken, scheme);
     let mut sender = stream.0.sender.clone();
     match sender.try_send_request(request).await {
         Ok(response) => Ok(response.map(|body| watched(Body::new(body), Keep(stream)))),
@@ -210,7 +213,9 @@ impl Failure {
 
 fn blame(endpoint: &Endpoint, cause: hyper::Error) -> ProxyError {
     let endpoint = endpoint.address_handle();
-    if cause.is_user() || broken_off_by_us(&cause) {
+    if let Some(failure) = tls::rejected(&cause) {
+        failure.at(endpoint)
+    } else if cause.is_user() || broken_off_by_us(&cause) {
         ProxyError::RequestBody(cause)
     } else if is_refused(&cause) {
         ProxyError::RefusedStream { endpoint, cause }

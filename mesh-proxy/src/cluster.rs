@@ -54,7 +54,8 @@ impl Cluster {
         if let Some(before) = before.filter(|before| before.settings == *settings) {
             return Arc::clone(before);
         }
-        let wire = Arc::new(client::Settings::of(settings));
+        let tls = tls_of(settings, before);
+        let wire = Arc::new(client::Settings::of(settings, tls.clone()));
         let known = |address: &str| {
             let endpoint = before?.find(address)?;
             endpoint.configure(&wire);
@@ -71,7 +72,7 @@ impl Cluster {
                         .unwrap_or_else(|| Endpoint::new(name, address, &wire, workers, now))
                 })
                 .collect(),
-            tls: tls_of(settings, before),
+            tls,
             budget: before.map_or_else(
                 || Arc::new(Budget::new(now)),
                 |before| Arc::clone(&before.budget),

@@ -19,7 +19,7 @@ pub(super) fn to_http1(request: &mut Request, spoken: Version) {
 
 /// `:authority` in place of `Host`. Who speaks HTTP/1.1 is remembered, so that the
 /// sidecar at the other end can give its application the same.
-pub(super) fn to_http2(request: &mut Request, endpoint: &str, spoken: Version) {
+pub(super) fn to_http2(request: &mut Request, endpoint: &str, spoken: Version, scheme: Scheme) {
     let host = request.headers_mut().remove(HOST);
     let uri = std::mem::take(request.uri_mut()).into_parts();
     let authority = uri
@@ -28,7 +28,7 @@ pub(super) fn to_http2(request: &mut Request, endpoint: &str, spoken: Version) {
         .or_else(|| Authority::try_from(host?.as_bytes()).ok())
         .or_else(|| Authority::try_from(endpoint).ok());
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(uri.scheme.unwrap_or(Scheme::HTTP));
+    parts.scheme = Some(scheme); // that of this hop: servers compare it with what they hear
     parts.authority = authority;
     parts.path_and_query = uri
         .path_and_query
@@ -81,7 +81,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, Version};
+    use http::{HeaderValue, Version, uri::Scheme};
 
     use super::{to_http1, to_http2};
     use crate::body::{Body, Request};
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn host_becomes_the_authority_and_the_other_way_round() {
         let mut request = request("/pay?x=1", &[("host", "payments:80")]);
-        to_http2(&mut request, "127.0.0.1:1", Version::HTTP_11);
+        to_http2(&mut request, "127.0.0.1:1", Version::HTTP_11, Scheme::HTTP);
         assert_eq!(request.uri(), "http://payments:80/pay?x=1");
         assert!(!request.headers().contains_key("host"));
         assert_eq!(request.headers()["x-mesh-protocol"], "http1");
@@ -120,10 +120,10 @@ mod tests {
     #[test]
     fn http2_needs_an_authority_even_where_nobody_gave_one() {
         let mut nobody = request("/", &[]);
-        to_http2(&mut nobody, "127.0.0.1:1", Version::HTTP_2);
+        to_http2(&mut nobody, "127.0.0.1:1", Version::HTTP_2, Scheme::HTTP);
         assert_eq!(nobody.uri(), "http://127.0.0.1:1/");
         let mut user = request("http://user@payments/", &[]);
-        to_http2(&mut user, "127.0.0.1:1", Version::HTTP_2);
+        to_http2(&mut user, "127.0.0.1:1", Version::HTTP_2, Scheme::HTTP);
         assert_eq!(user.uri(), "http://payments/");
         assert!(!user.headers().contains_key("x-mesh-protocol"));
     }

@@ -13,7 +13,7 @@ use futures_util::future::poll_fn;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use mesh_telemetry::{
-    proxy::{ProcessEvent, emit},
+    proxy::{ProcessEvent, Secured, emit},
     task,
 };
 use tokio::{
@@ -27,7 +27,12 @@ use super::{
     greeting::{Greeting, Heard},
     pool::{Held, Place, Shared, Terms},
 };
-use crate::{body::Body, cluster::Endpoint, error::ProxyError};
+use crate::{
+    body::Body,
+    cluster::Endpoint,
+    error::ProxyError,
+    tls::{Failure, rejected},
+};
 
 /// Bytes that a peer may send ahead on one stream: what a slow reader makes us hold.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -73,6 +78,12 @@ impl Upstream {
         self.endpoint.pool(self.worker)
     }
 
+    /// What holds for all its connections; none: plain text.
+    pub(crate) fn secured(&self) -> Option<Arc<Secured>> {
+        let settings = self.pool().settings();
+        settings.tls.as_ref().map(|tls| Arc::clone(tls.secured()))
+    }
+
     /// Connects; a name is resolved now, each time, so that a moved instance is found.
     pub(super) async fn connect(
         &self,
@@ -99,10 +110,32 @@ impl Upstream {
         result
     }
 
-    /// Everything that comes before the first request. What wraps the stream (TLS) stands
-    /// between the two steps, and then what was negotiated decides instead of `wanted`.
+    /// Everything that comes before the first request.
     async fn dial(&self, wanted: Wanted, dial: Dial) -> Result<Connection, ProxyError> {
         let stream = self.tcp().await?;
+        let Some(tls) = dial.settings.tls.clone() else {
+            return self.speak(stream, wanted, dial).await;
+        };
+        let shaken = tls.connect(stream, self.host(), wanted.offer()).await;
+        let (stream, agreed) = shaken.map_err(|failure| self.insecure(failure))?;
+        self.speak(stream, wanted.settle(agreed), dial).await
+    }
+
+    fn host(&self) -> &str {
+        let address = self.endpoint.address();
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        host.trim_matches(['[', ']'])
+    }
+
+    async fn speak<T>(
+        &self,
+        stream: T,
+        wanted: Wanted,
+        dial: Dial,
+    ) -> Result<Connection, ProxyError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         match wanted {
             Wanted::Http1 | Wanted::Either => self.http1(stream, dial).await,
             Wanted::Http2 => self.http2(stream, dial).await,
@@ -190,8 +223,13 @@ impl Upstream {
                 greeting.over();
                 Ok(())
             }
+            Some(Err(cause)) if let Some(failure) = rejected(&cause) => Err(self.insecure(failure)),
             Some(ended) => Err(self.refused(not_http2(ended.err()))),
         }
+    }
+
+    fn insecure(&self, failure: Failure) -> ProxyError {
+        failure.at(self.endpoint.address_handle())
     }
 
     fn refused(&self, cause: io::Error) -> ProxyError {

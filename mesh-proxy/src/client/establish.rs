@@ -146,6 +146,14 @@ fn again(error: &ProxyError, endpoint: &Arc<str>) -> ProxyError {
             endpoint: Arc::clone(endpoint),
             after: *after,
         },
+        ProxyError::TlsHandshake { cause, .. } => ProxyError::TlsHandshake {
+            endpoint: Arc::clone(endpoint),
+            cause: io::Error::other(cause.to_string()),
+        },
+        ProxyError::TlsIdentity { cause, .. } => ProxyError::TlsIdentity {
+            endpoint: Arc::clone(endpoint),
+            cause: io::Error::other(cause.to_string()),
+        },
         other => ProxyError::Connect {
             endpoint: Arc::clone(endpoint),
             cause: io::Error::other(other.to_string()),

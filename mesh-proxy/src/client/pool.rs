@@ -10,6 +10,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
+use http::uri::Scheme;
 use hyper::client::conn::{http1, http2};
 use mesh_telemetry::task;
 use tokio::time::{Instant, sleep_until};
@@ -95,6 +96,16 @@ impl Drop for Place {
 /// A place on a shared connection.
 #[derive(Debug)]
 pub(crate) struct Stream(pub(super) Arc<Shared>);
+
+impl Stream {
+    /// What requests on it say about the connection.
+    pub(super) fn scheme(&self) -> Scheme {
+        match self.0.terms.settings.tls {
+            Some(_) => Scheme::HTTPS,
+            None => Scheme::HTTP,
+        }
+    }
+}
 
 impl Drop for Stream {
     fn drop(&mut self) {

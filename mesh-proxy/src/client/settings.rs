@@ -1,15 +1,20 @@
 //! How endpoints are spoken to: what connections are made of, and how long they live.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::Version;
 
-use crate::config::{self, Protocol};
+use crate::{
+    config::{self, Protocol},
+    tls::{Alpn, ClientTls, Offer},
+};
 
 /// See the module. Connections that were made under other settings are not used again.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) protocol: Protocol,
+    /// None: plain text.
+    pub(crate) tls: Option<Arc<ClientTls>>,
     /// For a new connection, everything included that comes before its first request.
     pub(crate) connect_timeout: Duration,
     /// How long an unused connection is kept.
@@ -22,9 +27,10 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Of a cluster's endpoints.
-    pub(crate) fn of(cluster: &config::Cluster) -> Self {
+    pub(crate) fn of(cluster: &config::Cluster, tls: Option<Arc<ClientTls>>) -> Self {
         Self {
             protocol: cluster.protocol,
+            tls,
             connect_timeout: cluster.connect_timeout,
             idle_timeout: cluster.idle_timeout,
             max_age: cluster.max_connection_age,
@@ -36,7 +42,7 @@ impl Settings {
     pub(crate) fn of_application(protocol: Protocol) -> Self {
         Self {
             protocol,
-            ..Self::of(&config::Cluster::new(Vec::new()))
+            ..Self::of(&config::Cluster::new(Vec::new()), None)
         }
     }
 
@@ -46,6 +52,7 @@ impl Settings {
             _ if upgrade => Wanted::Http1,
             Protocol::Http1 => Wanted::Http1,
             Protocol::Http2 => Wanted::Http2,
+            Protocol::Auto if self.tls.is_some() => Wanted::Either,
             Protocol::Auto if spoken == Version::HTTP_2 => Wanted::Http2,
             Protocol::Auto => Wanted::Http1,
         }
@@ -61,4 +68,24 @@ pub(crate) enum Wanted {
     Http2,
     /// Whichever the upstream chooses (ALPN).
     Either,
+}
+
+impl Wanted {
+    /// What a TLS handshake puts on offer.
+    pub(super) fn offer(self) -> Offer {
+        match self {
+            Self::Http1 => Offer::Only(Alpn::Http1),
+            Self::Http2 => Offer::Only(Alpn::H2),
+            Self::Either => Offer::Both,
+        }
+    }
+
+    /// What is spoken when the upstream has agreed to this.
+    pub(super) fn settle(self, agreed: Option<Alpn>) -> Self {
+        match (self, agreed) {
+            (Self::Either, Some(Alpn::H2)) => Self::Http2,
+            (Self::Either, _) => Self::Http1,
+            (settled, _) => settled,
+        }
+    }
 }

@@ -14,7 +14,7 @@ use http::{
         UPGRADE,
     },
 };
-use mesh_telemetry::proxy::Direction;
+use mesh_telemetry::proxy::{AttemptEvent, Direction};
 use tokio::time::Instant;
 
 use crate::{
@@ -61,6 +61,9 @@ impl tower::Service<Attempt> for Forward {
             hop.prepare(&mut attempt);
             let manner = hop.manner(&mut attempt.request);
             let upstream = Upstream::new(attempt.endpoint, hop.worker);
+            if let Some(secured) = upstream.secured() {
+                attempt.scope.emit(AttemptEvent::Secured(secured));
+            }
             let mut response = client::send(&upstream, attempt.request, manner).await?;
             strip_hop_headers(response.headers_mut());
             *response.version_mut() = Version::HTTP_11;

@@ -47,6 +47,13 @@ struct Loaded {
     ends: Option<SystemTime>,
 }
 
+/// Connections that were verified for the one are verified for the other, too.
+impl PartialEq for ClientTls {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings && self.name == other.name
+    }
+}
+
 impl ClientTls {
     /// Reads the files of a cluster that has TLS. Files that cannot be used make every
     /// connection fail until they can.

@@ -1,8 +1,10 @@
 //! Why a handshake failed, as people and metrics read it.
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, sync::Arc};
 
 use rustls::{AlertDescription, CertificateError, Error};
+
+use crate::error::ProxyError;
 
 /// A handshake that failed.
 #[derive(Debug)]
@@ -48,6 +50,15 @@ impl Failure {
         }
     }
 
+    /// The same as the failure of an attempt at `endpoint`.
+    pub(crate) fn at(self, endpoint: Arc<str>) -> ProxyError {
+        let cause = self.cause;
+        match self.kind {
+            Kind::Identity => ProxyError::TlsIdentity { endpoint, cause },
+            _ => ProxyError::TlsHandshake { endpoint, cause },
+        }
+    }
+
     pub(super) fn expired() -> Self {
         Self::new(
             Kind::Expired,
@@ -79,6 +90,10 @@ impl From<io::Error> for Failure {
             Error::InvalidCertificate(CertificateError::Other(other)) => {
                 Self::new(kind, other.0.to_string())
             }
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => Self::new(
+                kind,
+                "the certificate comes from no authority that is trusted",
+            ),
             Error::NoCertificatesPresented => Self::new(kind, "the caller shows no certificate"),
             Error::AlertReceived(AlertDescription::ProtocolVersion) => {
                 Self::new(kind, "the peer does not speak TLS 1.3")
@@ -127,28 +142,14 @@ fn kind_of(error: &Error) -> Kind {
 /// Whether a connection broke because the peer refused this sidecar's certificate: in
 /// TLS 1.3 a server says so only after the client believes that the handshake is done.
 pub(crate) fn rejected(error: &hyper::Error) -> Option<Failure> {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        if let Some(cause) = cause.downcast_ref::<io::Error>() {
-            return alert(cause);
-        }
-        // HTTP/2 keeps the text and the kind of the error alone.
-        if let Some(cause) = cause
-            .downcast_ref::<h2::Error>()
-            .and_then(h2::Error::get_io)
-        {
-            let told = cause.kind() == io::ErrorKind::InvalidData;
-            return told.then(|| Failure::new(Kind::Untrusted, cause.to_string()));
-        }
-        next = cause.source();
-    }
-    None
-}
-
-fn alert(cause: &io::Error) -> Option<Failure> {
-    let error @ Error::AlertReceived(alert) = tls_error(cause)? else {
-        return None;
+    let cause: &io::Error = error.source()?.downcast_ref()?;
+    let kind = match tls_error(cause) {
+        Some(error @ Error::AlertReceived(_)) => kind_of(error),
+        // HTTP/2 passes on the text and the kind of the error alone, and nothing but TLS
+        // has errors of this kind below HTTP.
+        None if cause.kind() == io::ErrorKind::InvalidData => Kind::Untrusted,
+        _ => return None,
     };
-    let told = format!("the peer refused the handshake: {alert:?}");
-    Some(Failure::new(kind_of(error), told))
+    let told = format!("the peer refused the handshake: {cause}");
+    Some(Failure::new(kind, told))
 }

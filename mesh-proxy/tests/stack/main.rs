@@ -22,3 +22,4 @@ mod support;
 mod table;
 mod tls_check;
 mod tls_listener;
+mod tls_upstream;

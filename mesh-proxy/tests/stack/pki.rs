@@ -3,18 +3,25 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use mesh_proxy::config::{ListenerTls, UpstreamTls};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType,
+    date_time_ymd,
 };
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
 };
 use tempfile::TempDir;
+
+static AUTHORITIES: AtomicUsize = AtomicUsize::new(1);
 
 /// An authority, and files of what it has signed.
 pub(crate) struct Pki {
@@ -36,6 +43,9 @@ pub(crate) fn id(service: &str) -> String {
 impl Pki {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
+        let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("authority {number}"); // two of one name would be told apart by signature alone
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -87,16 +97,37 @@ impl Pki {
         pair
     }
 
+    /// A server that shows `pair`, and may ask for certificates of this authority.
+    pub(crate) fn server(&self, pair: &Pair, alpn: &[&str], client_ca: bool) -> ServerConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap();
+        let builder = if client_ca {
+            let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_single_cert(chain(pair), key(pair)).unwrap();
+        config.alpn_protocols = alpn.iter().map(|alpn| alpn.as_bytes().to_vec()).collect();
+        config
+    }
+
+    fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        Arc::new(roots)
+    }
+
     /// A client that trusts this authority and shows `pair`; tests verify by name, so
     /// servers they call need `localhost`.
     pub(crate) fn client(&self, pair: Option<&Pair>) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
-            .with_root_certificates(roots);
+            .with_root_certificates(self.roots());
         let mut config = match pair {
             Some(pair) => builder
                 .with_client_auth_cert(chain(pair), key(pair))
