@@ -23,6 +23,7 @@ pub mod config;
 mod control;
 mod error;
 pub mod explain;
+mod grpc;
 mod layers;
 pub mod lint;
 mod names;

@@ -108,8 +108,12 @@ table! {
         "Retries that a policy would have allowed, but that were not made.";
     RETRY_BUDGET = Gauge "mesh_retry_budget_remaining_ratio" [source, destination] "ratio":
         "Share of the retry budget that is left.";
+    HEDGES = Counter "mesh_hedges_total" [source, destination, result] "hedges":
+        "Attempts beside a slow one, by what became of them.";
     IN_FLIGHT = Gauge "mesh_requests_in_flight" [direction, destination] "requests":
         "Requests that are under way.";
+    CONCURRENCY_LIMIT = Gauge "mesh_concurrency_limit" [direction, destination, route] "requests":
+        "Requests that an adaptive limit allows in flight.";
     SHED = Counter "mesh_requests_shed_total" [direction, destination, reason] "requests":
         "Requests that a limit refused.";
     ENDPOINTS = Gauge "mesh_endpoints" [destination, state] "endpoints":

@@ -59,6 +59,7 @@ fn everything(sink: &Sink, direction: Direction) {
     let scope = RequestScope::begin(sink, direction, &request());
     let edge = Edge::new(direction, "orders", "payments", "to-payments");
     edge.register_rule("flaky-payments", "abort");
+    edge.register_hedges();
     scope.set_edge(&edge);
     scope.emit(RequestEvent::DeadlineSet {
         left: Duration::from_secs(2),
@@ -135,6 +136,12 @@ fn sidecar_events() {
         ProcessEvent::CertificateExpiry {
             direction: Direction::Inbound,
             ends: Some(SystemTime::now()),
+        },
+        ProcessEvent::ConcurrencyLimit {
+            direction: Direction::Inbound,
+            destination: "payments",
+            route: "inbound",
+            limit: 20,
         },
     ] {
         proxy::emit(&event);

@@ -4,15 +4,13 @@
 use http::HeaderMap;
 use mesh_telemetry::proxy::{AttemptEvent, AttemptOutcome, AttemptScope, AttemptStart};
 
-use super::{
-    Around, Fallible,
-    request_telemetry::{flags_of, grpc_status},
-};
+use super::{Around, Fallible, request_telemetry::flags_of};
 use crate::{
     body::{End, Response, Watch, watched_response},
     call::{Attempt, Placed},
     cluster::{Admission, Permit},
     error::ProxyError,
+    grpc,
 };
 
 /// The layer.
@@ -78,10 +76,11 @@ fn outcome_of(error: &ProxyError) -> AttemptOutcome {
 fn finish_with_body(mut response: Response, scope: AttemptScope) -> Response {
     let outcome = AttemptOutcome {
         status: Some(response.status().as_u16()),
-        grpc_status: grpc_status(response.headers()),
+        grpc_status: grpc::status(response.headers()),
         ..AttemptOutcome::default()
     };
-    if response.status().is_server_error() {
+    let refused = response.status().as_u16() >= 400;
+    if refused || outcome.grpc_status.is_some_and(|code| code != 0) {
         let finish = Finish {
             scope: scope.clone(),
             outcome,
@@ -110,7 +109,7 @@ struct Finish {
 
 impl Watch for Finish {
     fn trailers(&mut self, trailers: &HeaderMap) {
-        self.outcome.grpc_status = grpc_status(trailers).or(self.outcome.grpc_status);
+        self.outcome.grpc_status = grpc::status(trailers).or(self.outcome.grpc_status);
     }
 
     fn ended(mut self, end: End) {

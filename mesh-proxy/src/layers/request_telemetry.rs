@@ -11,6 +11,7 @@ use super::Around;
 use crate::{
     body::{End, Request, Response, Watch, watched_response},
     call::Call,
+    grpc,
     shared::Shared,
     tls::Peer,
 };
@@ -62,7 +63,7 @@ where
             .unwrap_or_default();
         let outcome = RequestOutcome {
             status: Some(response.status().as_u16()),
-            grpc_status: grpc_status(response.headers()),
+            grpc_status: grpc::status(response.headers()),
             flags: verdict.flags,
             reason: verdict.reason,
         };
@@ -95,7 +96,7 @@ struct Finish {
 
 impl Watch for Finish {
     fn trailers(&mut self, trailers: &HeaderMap) {
-        self.outcome.grpc_status = grpc_status(trailers).or(self.outcome.grpc_status);
+        self.outcome.grpc_status = grpc::status(trailers).or(self.outcome.grpc_status);
     }
 
     fn ended(mut self, end: End) {
@@ -117,37 +118,5 @@ pub(crate) fn flags_of(end: End) -> Flags {
         End::Complete => Flags::NONE,
         End::Failed => Flags::UPSTREAM_CLOSED,
         End::Dropped => Flags::DOWNSTREAM_CLOSED,
-    }
-}
-
-/// `grpc-status` of a header or trailer block. It becomes a label: a code that gRPC
-/// does not know is `UNKNOWN`, as gRPC itself has it.
-pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u16> {
-    const LAST: u16 = 16;
-    const UNKNOWN: u16 = 2;
-    let code = headers.get("grpc-status")?.to_str().ok()?.parse().ok()?;
-    Some(if code <= LAST { code } else { UNKNOWN })
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{HeaderMap, HeaderValue};
-
-    use super::grpc_status;
-
-    #[test]
-    fn a_grpc_status_has_no_more_values_than_grpc_has_codes() {
-        for (text, code) in [
-            ("0", Some(0)),
-            ("16", Some(16)),
-            ("4711", Some(2)),
-            ("x", None),
-        ] {
-            let headers = HeaderMap::from_iter([(
-                "grpc-status".parse().unwrap(),
-                HeaderValue::from_static(text),
-            )]);
-            assert_eq!(grpc_status(&headers), code, "{text}");
-        }
     }
 }

@@ -9,7 +9,7 @@ use super::{Limits, Owner, Times};
 use crate::{
     cluster::{Cluster, Clusters},
     config::{self, Deny, Hedge, Position, RetryPolicy, RouteMatch},
-    layers::chaos::rule::Rules,
+    layers::{chaos::rule::Rules, retry::condition_names},
     paths::has_prefix,
 };
 
@@ -113,6 +113,7 @@ impl RouteState {
             covers_body: raw.deadline_covers_body,
         };
         let edge = edge(owner, cluster.name(), name, old);
+        register(&edge, raw);
         let limits = Limits::build(raw.rate_limit.as_ref(), raw.max_in_flight, limits);
         Self {
             matches: raw.matches.clone(),
@@ -143,6 +144,16 @@ impl RouteState {
                 .as_ref()
                 .is_none_or(|prefix| has_prefix(path, prefix))
             && (methods.is_empty() || methods.iter().any(|wanted| wanted == method.as_str()))
+    }
+}
+
+/// Lets what the route's policy may count start at 0.
+fn register(edge: &Edge, raw: &config::Route) {
+    if let Some(retry) = &raw.retry {
+        edge.register_conditions(condition_names(retry));
+    }
+    if raw.hedge.is_some() {
+        edge.register_hedges();
     }
 }
 

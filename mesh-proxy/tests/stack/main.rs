@@ -11,6 +11,7 @@ mod chain;
 mod chaos;
 mod control;
 mod example;
+mod hedge;
 mod hop;
 mod lifecycle;
 mod pki;

@@ -184,3 +184,126 @@ async fn a_refused_connection_is_tried_elsewhere() {
         assert_eq!(answer.status, StatusCode::OK);
     }
 }
+
+/// Before an application, with this retry policy.
+fn retrying(app: &App, retry: &str) -> Proxy {
+    let yaml = RETRYING.replace("{ attempts: 3 }", retry);
+    Proxy::outbound(policy(&yaml, &[("app", app.address)]))
+}
+
+/// First this answer, then 200.
+async fn first(answer: fn() -> Response<crate::support::AnyBody>) -> App {
+    App::answering(move |number, _| match number {
+        1 => answer(),
+        _ => text(StatusCode::OK, "ok"),
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_and_a_listed_status_are_repeated_on_demand() {
+    for (retry, status) in [
+        ("{ on: [retriable-4xx] }", StatusCode::CONFLICT),
+        ("{ on: [], statuses: [425] }", StatusCode::TOO_EARLY),
+    ] {
+        let app = App::answering(move |number, _| {
+            text(if number == 1 { status } else { StatusCode::OK }, "x")
+        })
+        .await;
+        let answer = send(retrying(&app, retry).out(), get("payments", "/")).await;
+        assert_eq!((answer.status, app.count()), (StatusCode::OK, 2), "{retry}");
+        let app = App::failing(status).await;
+        send(before(&app).out(), get("payments", "/")).await;
+        assert_eq!(app.count(), 1, "the default policy leaves {status} alone");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_status_in_the_head_is_known_in_time_to_repeat() {
+    let app = first(|| {
+        Response::builder()
+            .header("content-type", "application/grpc")
+            .header("grpc-status", "14")
+            .body(full(""))
+            .unwrap()
+    })
+    .await;
+    let proxy = retrying(&app, "{ on: [grpc-unavailable] }");
+    let mut request = get("payments", "/shop.Pay/Charge");
+    let headers = request.headers_mut();
+    headers.insert("content-type", "application/grpc".parse().unwrap());
+    let answer = send(proxy.out(), request).await;
+    assert!(answer.headers.get("grpc-status").is_none());
+    assert_eq!(app.count(), 2);
+    let record = &proxy.records(1).await[0];
+    assert!(record.contains("condition=grpc-unavailable"), "{record}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_method_is_repeated_where_the_route_says_so() {
+    let app = flaky().await;
+    let proxy = retrying(&app, "{ any_method: true }");
+    let answer = send(proxy.out(), post("payments", "/", "charge")).await;
+    assert_eq!((answer.status, app.count()), (StatusCode::OK, 2));
+    assert_eq!(app.seen()[1].body, "charge");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_can_keep_larger_bodies() {
+    let app = flaky().await;
+    let proxy = retrying(&app, "{ any_method: true, replay: 1MiB }");
+    let body = vec![7_u8; 200 * 1024];
+    let answer = send(proxy.out(), post("payments", "/", body.clone())).await;
+    assert_eq!((answer.status, app.count()), (StatusCode::OK, 2));
+    assert_eq!(app.seen()[1].body, body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_that_sheds_delays_nobody_who_can_go_elsewhere() {
+    let full_up = || {
+        Response::builder()
+            .status(StatusCode::SERVICE_UNAVAILABLE)
+            .header("retry-after", "4")
+            .header("x-mesh-reason", "overload")
+            .body(full("full"))
+            .unwrap()
+    };
+    let (busy, idle) = (
+        App::answering(move |_, _| full_up()).await,
+        App::fine().await,
+    );
+    let yaml = RETRYING.replace("$app", "$busy, $idle");
+    let both = [("busy", busy.address), ("idle", idle.address)];
+    let proxy = Proxy::outbound(policy(&yaml, &both));
+    let begin = Instant::now();
+    for _ in 0..20 {
+        let answer = send(proxy.out(), get("payments", "/")).await;
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    assert!(busy.count() > 0 && begin.elapsed() < Duration::from_secs(4));
+    let lone = Proxy::outbound(policy(RETRYING, &[("app", busy.address)]));
+    let begin = Instant::now();
+    send(lone.out(), get("payments", "/")).await;
+    assert!(begin.elapsed() >= Duration::from_secs(4), "asked to wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_is_no_retry_for_which_the_deadline_leaves_no_time() {
+    let app = App::answering(|_, _| {
+        Response::builder()
+            .status(StatusCode::SERVICE_UNAVAILABLE)
+            .header("retry-after", "3")
+            .body(full("wait"))
+            .unwrap()
+    })
+    .await;
+    let yaml = RETRYING.replace(
+        "cluster: payments, retry",
+        "cluster: payments, deadline: 2s, retry",
+    );
+    let proxy = Proxy::outbound(policy(&yaml, &[("app", app.address)]));
+    let answer = send(proxy.out(), get("payments", "/")).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let record = &proxy.records(1).await[0];
+    assert!(record.contains("mesh.retry_refused=deadline"), "{record}");
+}

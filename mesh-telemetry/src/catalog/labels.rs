@@ -18,7 +18,7 @@ pub static LABELS: &[Label] = &[
     label("component", "service, sidecar, console, load, cli"),
     label(
         "condition",
-        "5xx, gateway-error, connect-failure, reset, attempt-timeout",
+        "5xx, gateway-error, connect-failure, reset, refused-stream, attempt-timeout, retriable-4xx, status, grpc-cancelled, grpc-deadline-exceeded, grpc-resource-exhausted, grpc-internal, grpc-unavailable",
     ),
     label("db_collection_name", "table, a literal in the code"),
     label("db_operation_name", "SQL verb, a literal in the code"),
@@ -54,7 +54,7 @@ pub static LABELS: &[Label] = &[
     label("product", "product id of the shop"),
     label(
         "reason",
-        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limited, overload (shed); consecutive_failures (ejected)",
+        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limited, overload, adaptive_limit, body_too_large (shed); consecutive_failures (ejected)",
     ),
     label("response_class", "1xx to 5xx; `none` without an answer"),
     label("response_code", "100 to 599; `0` without an answer"),
@@ -64,7 +64,7 @@ pub static LABELS: &[Label] = &[
     ),
     label(
         "result",
-        "exported, dropped, failed (spans); ok, refused, timeout, error (connects); ok, error, untrusted, expired, wrong_identity, timeout (handshakes); charged, replayed, declined, failed, refunded (payments)",
+        "exported, dropped, failed (spans); won, lost, failed, cancelled, refused (hedges); ok, refused, timeout, error (connects); ok, error, untrusted, expired, wrong_identity, timeout (handshakes); charged, replayed, declined, failed, refunded (payments)",
     ),
     label(
         "route",

@@ -26,6 +26,8 @@ const REFUSALS: [&str; 5] = [
     "deadline",
     "attempts_exhausted",
 ];
+/// What became of attempts beside a slow one.
+const HEDGES: [&str; 5] = ["won", "lost", "failed", "cancelled", "refused"];
 /// 1xx to 5xx, and no answer at all.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Status, gRPC status and flags: what the labels of an answer are made of.
@@ -45,6 +47,7 @@ pub struct Edge {
     retries: Kept<&'static str, Counter>,
     saved: Kept<&'static str, Counter>,
     refused: Kept<&'static str, Counter>,
+    hedges: Kept<&'static str, Counter>,
     shed: Kept<&'static str, Counter>,
     denied: OnceLock<Counter>,
     budget: OnceLock<Gauge>,
@@ -109,6 +112,7 @@ impl Edge {
             retries: Kept::default(),
             saved: Kept::default(),
             refused: Kept::default(),
+            hedges: Kept::default(),
             shed: Kept::default(),
             denied: OnceLock::new(),
             budget: OnceLock::new(),
@@ -151,6 +155,21 @@ impl Edge {
         .increment(0);
         if fault == "delay" {
             gauge(&catalog::FAULT_ACTIVE, &[rule]).increment(0.0);
+        }
+    }
+
+    /// Lets the counters of further retry conditions start at 0.
+    pub fn register_conditions(&self, conditions: impl Iterator<Item = &'static str>) {
+        for condition in conditions {
+            self.retries(condition).increment(0);
+            self.saved(condition).increment(0);
+        }
+    }
+
+    /// Lets the counters of hedges start at 0: for routes that have them.
+    pub fn register_hedges(&self) {
+        for result in HEDGES {
+            self.hedges(result).increment(0);
         }
     }
 
@@ -247,6 +266,11 @@ impl Edge {
             )
         };
         self.refused.get(reason, make)
+    }
+
+    pub(super) fn hedges(&self, result: &'static str) -> Counter {
+        let make = || counter(&catalog::HEDGES, &[&self.source, &self.destination, result]);
+        self.hedges.get(result, make)
     }
 
     pub(super) fn shed(&self, reason: &'static str) -> Counter {

@@ -32,9 +32,26 @@ pub enum RequestEvent {
         /// Share of the retry budget that is left, 0 to 1.
         budget_left: f64,
     },
+    /// The next attempt of this number begins beside one that is slow.
+    HedgeStarted {
+        /// Number of the attempt.
+        number: u32,
+        /// Share of the retry budget that is left, 0 to 1.
+        budget_left: f64,
+    },
+    /// An attempt was slow, but there will be none beside it.
+    HedgeRefused {
+        /// As of [`RequestEvent::RetryRefused`].
+        reason: &'static str,
+    },
+    /// The outcome of this attempt was taken; those that still run are given up.
+    RaceWon {
+        /// Number of the attempt.
+        number: u32,
+    },
     /// Refused by a limit, without an attempt.
     Shed {
-        /// `rate_limited`, `overload`, … (bounded).
+        /// `rate_limited`, `overload`, `adaptive_limit`, … (bounded).
         reason: &'static str,
     },
     /// Refused by the access policy.
@@ -208,5 +225,16 @@ pub enum ProcessEvent<'a> {
         direction: Direction,
         /// When it ends; of several the first end; none: none is shown.
         ends: Option<SystemTime>,
+    },
+    /// An adaptive cap of requests in flight has a new size.
+    ConcurrencyLimit {
+        /// Which side.
+        direction: Direction,
+        /// The called service.
+        destination: &'a str,
+        /// Name of the route.
+        route: &'a str,
+        /// Requests that may be in flight.
+        limit: usize,
     },
 }

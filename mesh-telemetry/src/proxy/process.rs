@@ -82,6 +82,15 @@ pub fn emit(event: &ProcessEvent<'_>) {
             counter(&catalog::TLS_HANDSHAKES, &[direction.as_str(), result]).increment(1);
         }
         ProcessEvent::CertificateExpiry { direction, ends } => certificate(direction, ends),
+        ProcessEvent::ConcurrencyLimit {
+            direction,
+            destination,
+            route,
+            limit,
+        } => {
+            let labels = [direction.as_str(), destination, route];
+            gauge(&catalog::CONCURRENCY_LIMIT, &labels).set(limit as f64);
+        }
     }
 }
 

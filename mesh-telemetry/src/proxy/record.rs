@@ -40,6 +40,9 @@ pub(super) struct Record {
     pub(super) retry_refused: Option<&'static str>,
     /// TLS that it came over.
     pub(super) secured: Option<Arc<Secured>>,
+    pub(super) hedge_refused: Option<&'static str>,
+    /// The next attempt of this number is a hedge.
+    hedging: Option<u32>,
     pub(super) notes: Vec<(Instant, Note)>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) outcome: RequestOutcome,
@@ -67,6 +70,21 @@ pub(super) struct Attempt {
     pub(super) notes: Vec<(Instant, Note)>,
     pub(super) outcome: AttemptOutcome,
     pub(super) cancelled: bool,
+    /// Begun beside a slow one.
+    pub(super) hedge: bool,
+    pub(super) race: Race,
+}
+
+/// What became of an attempt that others ran beside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Race {
+    /// It was alone, or failed.
+    #[default]
+    Undecided,
+    /// Its outcome was taken.
+    Won,
+    /// Another's was, while it ran.
+    Lost,
 }
 
 /// What becomes an event of a span.
@@ -76,6 +94,10 @@ pub(super) enum Note {
     Backoff {
         condition: &'static str,
         delay: Duration,
+        budget_left: f64,
+    },
+    Hedge {
+        number: u32,
         budget_left: f64,
     },
     Ejected {
@@ -112,6 +134,8 @@ impl Record {
             budget_left: None,
             retry_refused: None,
             secured: None,
+            hedge_refused: None,
+            hedging: None,
             notes: Vec::new(),
             attempts: Vec::new(),
             outcome: RequestOutcome::default(),
@@ -166,6 +190,23 @@ impl Record {
                 self.set_budget(budget_left);
                 self.edge.refused(reason).increment(1);
             }
+            RequestEvent::HedgeStarted {
+                number,
+                budget_left,
+            } => {
+                self.hedging = Some(number);
+                self.set_budget(budget_left);
+                let hedge = Note::Hedge {
+                    number,
+                    budget_left,
+                };
+                self.notes.push((now, hedge));
+            }
+            RequestEvent::HedgeRefused { reason } => {
+                self.hedge_refused = Some(reason);
+                self.edge.hedges("refused").increment(1);
+            }
+            RequestEvent::RaceWon { number } => self.decide(number),
             RequestEvent::Shed { reason } => {
                 self.refused = true;
                 self.edge.shed(reason).increment(1);
@@ -222,7 +263,10 @@ impl Record {
             self.retried = Some(condition);
             self.edge.retries(condition).increment(1);
         }
+        let hedge = self.hedging.take_if(|number| *number == start.number);
         self.attempts.push(Attempt {
+            hedge: hedge.is_some(),
+            race: Race::Undecided,
             start,
             span_id,
             started: now,
@@ -234,6 +278,23 @@ impl Record {
             cancelled: false,
         });
         self.attempts.len() - 1
+    }
+
+    /// Of several attempts at once this one's outcome was taken: the others end now,
+    /// and nobody is to blame.
+    fn decide(&mut self, winner: u32) {
+        if !self.attempts.iter().any(|attempt| attempt.hedge) {
+            return; // there was only one
+        }
+        for index in 0..self.attempts.len() {
+            let attempt = &mut self.attempts[index];
+            if attempt.start.number == winner {
+                attempt.race = Race::Won;
+            } else if attempt.ended.is_none() {
+                attempt.race = Race::Lost;
+                self.end_attempt(index, None);
+            }
+        }
     }
 
     /// Ends an attempt; none: it was dropped. Only the first end counts.
@@ -268,12 +329,26 @@ impl Record {
         self.outcome.flags |= self.fault_flags();
         self.leave();
         self.count();
+        self.count_hedges();
+    }
+
+    fn count_hedges(&self) {
+        for hedge in self.attempts.iter().filter(|attempt| attempt.hedge) {
+            let result = match hedge.race {
+                Race::Lost => "lost",
+                Race::Won if !self.failed() => "won",
+                _ if hedge.cancelled => "cancelled",
+                _ => "failed",
+            };
+            self.edge.hedges(result).increment(1);
+        }
     }
 
     fn count(&self) {
         let total = self.ended.unwrap_or(self.started) - self.started;
-        let upstream: Duration = self.attempts.iter().map(Attempt::duration).sum();
-        let overhead = total.saturating_sub(upstream).saturating_sub(self.paused);
+        let overhead = total
+            .saturating_sub(self.upstream())
+            .saturating_sub(self.paused);
         let overhead = (!self.attempts.is_empty()).then_some(overhead.as_secs_f64());
         let method = method_label(&self.method);
         self.edge.count_request(
@@ -297,12 +372,26 @@ impl Record {
         })
     }
 
+    /// Time in which at least one attempt ran.
+    fn upstream(&self) -> Duration {
+        let mut sum = Duration::ZERO;
+        let mut until = self.started;
+        for attempt in &self.attempts {
+            let ended = attempt.ended.unwrap_or(attempt.started);
+            sum += ended.saturating_duration_since(until.max(attempt.started));
+            until = until.max(ended);
+        }
+        sum
+    }
+
     /// Flags of faults that the caller can see: those of the request, and of the
     /// attempt whose answer it got.
     fn fault_flags(&self) -> Flags {
+        let won = |attempt: &&Attempt| attempt.race != Race::Lost;
         let last = self
             .attempts
-            .last()
+            .iter()
+            .rfind(won)
             .map_or(Flags::NONE, |attempt| fault_flags(&attempt.notes));
         last | fault_flags(&self.notes)
     }
@@ -341,7 +430,10 @@ impl Attempt {
         self.ended = Some(Instant::now());
         self.cancelled = outcome.is_none();
         self.outcome = outcome.unwrap_or_else(|| AttemptOutcome {
-            flags: Flags::DOWNSTREAM_CLOSED,
+            flags: match self.race {
+                Race::Lost => Flags::NONE, // the caller is still there
+                Race::Undecided | Race::Won => Flags::DOWNSTREAM_CLOSED,
+            },
             ..AttemptOutcome::default()
         });
         self.outcome.flags |= fault_flags(&self.notes);

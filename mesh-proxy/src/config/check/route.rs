@@ -14,9 +14,7 @@ pub(super) fn check(route: &Route, policy: &Policy, found: &mut Findings) {
         check_cluster_name(cluster, policy, found);
     }
     check_times(route, found);
-    if let Some(retry) = &route.retry {
-        found.under("retry", |found| retry::check(retry, found));
-    }
+    retry::check(route, found);
     limits::check(route.max_in_flight, route.rate_limit.as_ref(), found);
     if let Some(Mirror { cluster, percent }) = &route.mirror {
         found.under("mirror", |found| {

@@ -1,12 +1,15 @@
 //! A request body that can be sent again: what one attempt reads from the caller
-//! is kept for the next one, up to a cap. Nothing waits for the whole body; the
-//! first attempt streams while it is kept.
+//! is kept for the others, up to a cap. Nothing waits for the whole body; the first
+//! attempt streams while it is kept.
+//!
+//! Attempts that run beside one another read at their own pace, and whoever is in
+//! front reads on from the caller. An attempt that follows others ends their reading.
 
 use std::{
     collections::VecDeque,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Wake, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -14,7 +17,8 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::{Body, BodyError};
 
-/// Bytes of a body that are kept; a longer one is sent once. Linkerd's figure.
+/// Bytes of a body that are kept unless the policy says otherwise; a longer one is
+/// sent once. Linkerd's figure.
 pub(crate) const REPLAY_CAP: usize = 64 * 1024;
 
 /// The body of a request, shared by its attempts.
@@ -25,9 +29,46 @@ struct Source {
     rest: Option<Body>,
     kept: VecDeque<Kept>,
     bytes: usize,
+    cap: usize,
     overflowed: bool,
-    /// Which attempt may read on; an earlier one that is still being wound down may not.
-    reader: u32,
+    /// Attempts begun so far.
+    readers: u32,
+    /// The first that may read on; earlier ones that are still being wound down may not.
+    oldest: u32,
+    waiting: Arc<Waiting>,
+}
+
+/// Attempts that wait for more of the body. All of them are woken: the one that asked
+/// last may be busy with something else by then, or gone.
+#[derive(Default)]
+struct Waiting(Mutex<Vec<Waker>>);
+
+impl Waiting {
+    fn add(&self, waker: &Waker) {
+        let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+
+    /// There is news, and this one has it.
+    fn wake_others(&self, but: &Waker) {
+        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        all.into_iter()
+            .filter(|waker| !waker.will_wake(but))
+            .for_each(Waker::wake);
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let woken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        woken.into_iter().for_each(Waker::wake);
+    }
 }
 
 #[derive(Clone)]
@@ -37,32 +78,52 @@ enum Kept {
 }
 
 impl Replay {
-    pub(crate) fn new(body: Body) -> Self {
+    pub(crate) fn new(body: Body, cap: usize) -> Self {
         Self(Arc::new(Mutex::new(Source {
             rest: Some(body),
             kept: VecDeque::new(),
             bytes: 0,
+            cap,
             overflowed: false,
-            reader: 0,
+            readers: 0,
+            oldest: 0,
+            waiting: Arc::default(),
         })))
     }
 
-    /// Whether another attempt could send the whole body.
+    /// Whether another attempt could send the whole body, as far as it is known.
     pub(crate) fn is_whole(&self) -> bool {
         !self.source().overflowed
     }
 
-    /// The body for the next attempt, from its beginning.
+    /// Whether the whole body will be kept, whatever still comes of it.
+    pub(crate) fn will_be_whole(&self) -> bool {
+        let source = self.source();
+        let fits = |rest: &Body| {
+            let upper = rest.size_hint().upper();
+            upper.is_some_and(|upper| upper <= source.cap.saturating_sub(source.bytes) as u64)
+        };
+        !source.overflowed && source.rest.as_ref().is_none_or(fits)
+    }
+
+    /// The body for one attempt more, from its beginning.
     pub(crate) fn body(&self) -> Body {
         let mut source = self.source();
-        source.reader += 1;
         let attempt = ReplayBody {
             replay: self.clone(),
-            reader: source.reader,
+            reader: source.readers,
             next: 0,
+            in_front: false,
         };
+        source.readers += 1;
         drop(source);
         Body::new(attempt)
+    }
+
+    /// All attempts so far read no further.
+    pub(crate) fn supersede(&self) {
+        let mut source = self.source();
+        source.oldest = source.readers;
     }
 
     fn source(&self) -> MutexGuard<'_, Source> {
@@ -75,6 +136,8 @@ struct ReplayBody {
     replay: Replay,
     reader: u32,
     next: usize,
+    /// Reads what is not kept any more.
+    in_front: bool,
 }
 
 impl Source {
@@ -82,12 +145,15 @@ impl Source {
         let Some(rest) = &mut self.rest else {
             return Poll::Ready(None);
         };
-        let polled = std::task::ready!(Pin::new(rest).poll_frame(cx));
+        self.waiting.add(cx.waker());
+        let all = Waker::from(Arc::clone(&self.waiting));
+        let polled = ready!(Pin::new(rest).poll_frame(&mut Context::from_waker(&all)));
         match &polled {
             Some(Ok(frame)) => self.keep(frame),
             Some(Err(_)) => self.overflow(),
             None => self.rest = None,
         }
+        self.waiting.wake_others(cx.waker());
         Poll::Ready(polled)
     }
 
@@ -101,14 +167,14 @@ impl Source {
             (None, None) => return,
         };
         self.bytes += frame.data_ref().map_or(0, Bytes::len);
-        if self.bytes > REPLAY_CAP {
+        if self.bytes > self.cap {
             self.overflow();
         } else {
             self.kept.push_back(kept);
         }
     }
 
-    /// From here on the body can be sent by the present attempt only.
+    /// From here on the body can be sent by the attempt that reads now, and no other.
     fn overflow(&mut self) {
         self.overflowed = true;
         self.kept = VecDeque::new();
@@ -125,7 +191,8 @@ impl http_body::Body for ReplayBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let replay = self.replay.clone();
         let mut source = replay.source();
-        if source.reader != self.reader {
+        let lost = source.overflowed && !self.in_front;
+        if self.reader < source.oldest || lost {
             return Poll::Ready(Some(Err(BodyError::new(Superseded))));
         }
         if let Some(kept) = source.kept.get(self.next) {
@@ -135,8 +202,9 @@ impl http_body::Body for ReplayBody {
                 Kept::Trailers(trailers) => Frame::trailers(trailers),
             })));
         }
-        let polled = std::task::ready!(source.poll_rest(cx));
+        let polled = ready!(source.poll_rest(cx));
         self.next = source.kept.len();
+        self.in_front = source.overflowed;
         Poll::Ready(polled)
     }
 
@@ -168,9 +236,9 @@ impl Kept {
     }
 }
 
-/// A later attempt reads the body now.
+/// Another attempt reads the body now.
 #[derive(Debug, thiserror::Error)]
-#[error("a later attempt reads the body now")]
+#[error("another attempt reads the body now")]
 struct Superseded;
 
 #[cfg(test)]
@@ -195,7 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_second_attempt_sends_what_the_first_sent() {
-        let replay = Replay::new(chunked(vec![b"one ".to_vec(), b"two".to_vec()]));
+        let replay = Replay::new(chunked(vec![b"one ".to_vec(), b"two".to_vec()]), REPLAY_CAP);
         assert_eq!(read(replay.body()).await, "one two");
         assert!(replay.is_whole());
         assert_eq!(read(replay.body()).await, "one two");
@@ -203,10 +271,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_attempt_takes_over_where_the_first_stopped_reading() {
-        let replay = Replay::new(chunked(vec![b"one ".to_vec(), b"two".to_vec()]));
+        let replay = Replay::new(chunked(vec![b"one ".to_vec(), b"two".to_vec()]), REPLAY_CAP);
         let mut first = replay.body();
         let frame = first.frame().await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), "one ");
+        replay.supersede();
         let second = replay.body();
         assert!(
             first.frame().await.unwrap().is_err(),
@@ -217,19 +286,74 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_over_the_cap_is_sent_once_and_kept_no_longer() {
-        let replay = Replay::new(chunked(vec![vec![7; REPLAY_CAP], vec![8; 1]]));
+        let replay = Replay::new(chunked(vec![vec![7; 100], vec![8; 1]]), 100);
         let sent = read(replay.body()).await;
-        assert_eq!(sent.len(), REPLAY_CAP + 1);
+        assert_eq!(sent.len(), 101);
         assert!(!replay.is_whole());
     }
 
     #[tokio::test]
     async fn the_length_is_known_when_the_callers_is() {
-        let replay = Replay::new(Body::from("hello"));
+        let replay = Replay::new(Body::from("hello"), REPLAY_CAP);
         let mut first = replay.body();
         assert_eq!(first.size_hint().exact(), Some(5));
         first.frame().await.unwrap().unwrap();
         assert!(first.is_end_stream());
         assert_eq!(replay.body().size_hint().exact(), Some(5));
+    }
+
+    #[tokio::test]
+    async fn attempts_beside_one_another_read_at_their_own_pace() {
+        let (sender, receiver) = channel();
+        let replay = Replay::new(receiver, REPLAY_CAP);
+        let (one, other) = (replay.body(), replay.body());
+        let both = tokio::join!(read(one), read(other), async move {
+            for text in ["one ", "two"] {
+                tokio::task::yield_now().await;
+                sender.send(text).await.unwrap();
+            }
+        });
+        assert_eq!((both.0, both.1), ("one two".into(), "one two".into()));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_is_woken_although_another_asked_last_and_is_gone() {
+        let (sender, receiver) = channel();
+        let replay = Replay::new(receiver, REPLAY_CAP);
+        let (stays, mut goes) = (replay.body(), replay.body());
+        let reading = tokio::spawn(read(stays));
+        tokio::task::yield_now().await;
+        let nothing = futures_util::future::poll_fn(|cx| {
+            let polled = std::pin::Pin::new(&mut goes).poll_frame(cx);
+            std::task::Poll::Ready(polled.is_pending())
+        });
+        assert!(nothing.await);
+        drop(goes);
+        sender.send("all").await.unwrap();
+        drop(sender);
+        assert_eq!(reading.await.unwrap(), "all");
+    }
+
+    #[tokio::test]
+    async fn only_what_is_known_to_fit_may_be_read_by_two() {
+        let sized = Replay::new(Body::from("hello"), 5);
+        assert!(sized.will_be_whole());
+        assert!(!Replay::new(Body::from("hello"), 4).will_be_whole());
+        let open = Replay::new(chunked(vec![b"hello".to_vec()]), 5);
+        assert!(!open.will_be_whole(), "nobody said how much there is");
+        read(open.body()).await;
+        assert!(open.will_be_whole(), "it is all there");
+    }
+
+    fn channel() -> (tokio::sync::mpsc::Sender<&'static str>, Body) {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+        let stream = futures_util::stream::poll_fn(move |cx| {
+            receiver.poll_recv(cx).map(|text| {
+                text.map(|text: &'static str| {
+                    Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(text.as_bytes())))
+                })
+            })
+        });
+        (sender, Body::new(StreamBody::new(stream)))
     }
 }

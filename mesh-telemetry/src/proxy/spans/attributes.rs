@@ -8,7 +8,7 @@ use opentelemetry::{KeyValue, Value};
 use crate::proxy::{
     Direction, Flags,
     outcome::method_label,
-    record::{Attempt, Record},
+    record::{Attempt, Race, Record},
 };
 
 /// Attributes in the making.
@@ -62,6 +62,7 @@ fn outbound(attributes: Attributes, record: &Record) -> Vec<KeyValue> {
         .with("mesh.attempts", count(record.attempts.len()))
         .maybe("mesh.budget_remaining", record.budget_left)
         .maybe("mesh.retry_refused", record.retry_refused)
+        .maybe("mesh.hedge_refused", record.hedge_refused)
         .0
 }
 
@@ -114,6 +115,8 @@ pub(super) fn attempt(record: &Record, attempt: &Attempt) -> Vec<KeyValue> {
             answered.and_then(|it| it.peer.clone()),
         )
         .with("mesh.attempt", i64::from(start.number))
+        .maybe("mesh.hedge", attempt.hedge.then_some(true))
+        .maybe("mesh.cancelled", cancelled(attempt))
         .with("mesh.balancer.load", start.load)
         .with(
             "mesh.breaker.state",
@@ -121,6 +124,14 @@ pub(super) fn attempt(record: &Record, attempt: &Attempt) -> Vec<KeyValue> {
         )
         .flags(outcome.flags)
         .0
+}
+
+/// Why nobody waited for the answer.
+fn cancelled(attempt: &Attempt) -> Option<&'static str> {
+    match attempt.race {
+        Race::Lost => Some("hedge"),
+        Race::Undecided | Race::Won => attempt.cancelled.then_some("caller"),
+    }
 }
 
 /// Only on a repetition: 1 on the second attempt.

@@ -1,4 +1,4 @@
-//! Events on spans: faults, pauses before retries, ejections.
+//! Events on spans: faults, pauses before retries, hedges, ejections.
 
 use std::{
     sync::Arc,
@@ -21,6 +21,16 @@ pub(super) fn of(when: SystemTime, note: &Note) -> Event {
             vec![
                 KeyValue::new("condition", *condition),
                 KeyValue::new("delay_ms", milliseconds(*delay)),
+                KeyValue::new("budget_remaining", *budget_left),
+            ],
+        ),
+        Note::Hedge {
+            number,
+            budget_left,
+        } => (
+            "mesh.hedge",
+            vec![
+                KeyValue::new("attempt", i64::from(*number)),
                 KeyValue::new("budget_remaining", *budget_left),
             ],
         ),

@@ -122,3 +122,40 @@ fn a_request_without_a_route_is_counted_as_unknown() {
          response_flags=\"NR\",tls=\"none\"} 1",
     );
 }
+
+#[test]
+fn of_two_attempts_at_once_one_wins_and_the_other_ends_with_it() {
+    let sink = Sink::disconnected();
+    let page = recorded(async {
+        let scope = RequestScope::begin(&sink, Direction::Outbound, &request(None));
+        scope.set_edge(&edge());
+        let slow = attempt(&scope, 1, "127.0.0.1:1");
+        advance(Duration::from_millis(50)).await;
+        scope.emit(RequestEvent::HedgeStarted {
+            number: 2,
+            budget_left: 0.5,
+        });
+        let hedge = attempt(&scope, 2, "127.0.0.1:2");
+        advance(Duration::from_millis(10)).await;
+        scope.emit(RequestEvent::RaceWon { number: 2 });
+        drop(slow);
+        advance(Duration::from_millis(5)).await;
+        hedge.finish(status(200));
+        scope.finish(answer(200));
+    });
+    let told = sink.take().remove(0).describe();
+    assert!(
+        told.contains("mesh.attempt=1 mesh.cancelled=hedge"),
+        "{told}"
+    );
+    assert!(told.contains("mesh.attempt=2 mesh.hedge=true"), "{told}");
+    for line in [
+        "mesh_hedges_total{source=\"orders\",destination=\"payments\",result=\"won\"} 1",
+        "mesh_attempts_total{source=\"orders\",destination=\"payments\",response_code=\"0\",\
+         grpc_status=\"-\",response_flags=\"-\"} 1",
+        // Attempts beside one another take their time once.
+        "mesh_proxy_overhead_seconds_sum{direction=\"outbound\"} 0",
+    ] {
+        has(&page, line);
+    }
+}
