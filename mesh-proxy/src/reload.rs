@@ -29,6 +29,7 @@ pub(crate) async fn follow(sidecar: &Sidecar, args: Option<ProxyArgs>) {
         tokio::select! {
             () = hangup(hangups.as_mut()) => {
                 sidecar.reopen_logs();
+                sidecar.refresh_certificates();
                 if let Some(file) = &mut file {
                     file.seen = None; // asked for: also when it says what it said before
                     file.reload(sidecar).await;

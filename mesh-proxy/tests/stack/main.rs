@@ -10,6 +10,7 @@ mod balancing;
 mod chain;
 mod chaos;
 mod control;
+mod docs_tls;
 mod example;
 mod hedge;
 mod hop;
