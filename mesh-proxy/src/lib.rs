@@ -31,6 +31,7 @@ mod paths;
 mod policy;
 mod random;
 mod reload;
+mod routing;
 mod server;
 mod shared;
 mod sidecar;

@@ -1,5 +1,7 @@
 //! Paths of requests: prefixes by whole segments, and the one normal form that
-//! access decisions read.
+//! routes and access decisions read.
+
+use std::borrow::Cow;
 
 /// Whether `prefix` covers `path` by whole segments: `/orders` covers `/orders`
 /// and `/orders/7`, not `/ordersheet`.
@@ -29,6 +31,48 @@ pub(crate) fn normalise(path: &str) -> String {
     format!("/{}", segments.join("/"))
 }
 
+/// [`normalise`], without a copy where there is nothing to change: nearly always.
+#[must_use]
+pub(crate) fn normal(path: &str) -> Cow<'_, str> {
+    let trimmed = match path.strip_suffix('/') {
+        Some("") | None => path,
+        Some(trimmed) => trimmed,
+    };
+    if is_normal(trimmed.as_bytes()) {
+        Cow::Borrowed(trimmed)
+    } else {
+        Cow::Owned(normalise(path))
+    }
+}
+
+/// Whether a path without slash at its end surely is its own normal form.
+fn is_normal(path: &[u8]) -> bool {
+    let mut before = 0;
+    for (at, &byte) in path.iter().enumerate() {
+        let odd = match byte {
+            b'%' | b'\\' | b';' => true,
+            b'/' => before == b'/' || (at > 0 && at + 1 == path.len()),
+            b'.' => before == b'/' && matches!(path.get(at + 1), None | Some(b'/' | b'.')),
+            _ => false,
+        };
+        if odd {
+            return false;
+        }
+        before = byte;
+    }
+    path.first() == Some(&b'/')
+}
+
+/// The first segment of a normal path, and what follows it; none: there is no more.
+pub(crate) fn split_segment(path: &str) -> Option<(&str, &str)> {
+    let path = path.strip_prefix('/')?;
+    match memchr::memchr(b'/', path.as_bytes()) {
+        Some(end) => Some(path.split_at(end)),
+        None if path.is_empty() => None,
+        None => Some((path, "")),
+    }
+}
+
 /// Percent-decodes until nothing changes any more, a few times at most: twice
 /// encoded paths are an old way round a rule.
 fn decode(path: &str) -> String {
@@ -43,7 +87,8 @@ fn decode(path: &str) -> String {
     text
 }
 
-fn decode_once(text: &str) -> String {
+/// Decodes the percent escapes that there are.
+pub(crate) fn decode_once(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -60,7 +105,34 @@ fn decode_once(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_prefix, normalise};
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::{has_prefix, normal, normalise, split_segment};
+
+    proptest! {
+        #[test]
+        fn the_short_way_to_the_normal_form_finds_the_same(path in "[/a.%;2fF\\\\]{0,12}") {
+            let path = format!("/{path}");
+            prop_assert_eq!(normal(&path).into_owned(), normalise(&path));
+        }
+    }
+
+    #[test]
+    fn a_path_in_normal_form_is_not_copied() {
+        for path in ["/", "/orders", "/orders/", "/.well-known/x", "/a.b/c..d"] {
+            assert!(matches!(normal(path), Cow::Borrowed(_)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_falls_into_its_segments() {
+        assert_eq!(split_segment("/"), None);
+        assert_eq!(split_segment(""), None);
+        assert_eq!(split_segment("/a"), Some(("a", "")));
+        assert_eq!(split_segment("/a/b/c"), Some(("a", "/b/c")));
+    }
 
     #[test]
     fn prefixes_match_whole_segments() {
