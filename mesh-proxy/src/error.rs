@@ -26,6 +26,9 @@ pub enum ProxyError {
         /// The authority that was asked for.
         authority: String,
     },
+    /// What the route makes of the path is longer than a URI can be.
+    #[error("the rewritten path is longer than a URI can be")]
+    PathTooLong,
     /// A deny rule of the inbound policy matches.
     #[error("denied by the policy of this service")]
     Denied,
@@ -148,6 +151,7 @@ impl ProxyError {
             Self::ConnectMethod => "connect_not_supported",
             Self::Ambiguous(_) => "ambiguous_request",
             Self::NoRoute { .. } => "no_route",
+            Self::PathTooLong => "path_too_long",
             Self::Denied => "denied",
             Self::RateLimited => "rate_limited",
             Self::Overload => "overload",
@@ -178,6 +182,7 @@ impl ProxyError {
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Ambiguous(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
+            Self::PathTooLong => StatusCode::URI_TOO_LONG,
             Self::Denied => StatusCode::FORBIDDEN,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Overload
@@ -199,9 +204,11 @@ impl ProxyError {
     #[must_use]
     pub fn flags(&self) -> Flags {
         match self {
-            Self::ConnectMethod | Self::Ambiguous(_) | Self::Denied | Self::Fault { .. } => {
-                Flags::NONE
-            }
+            Self::ConnectMethod
+            | Self::Ambiguous(_)
+            | Self::PathTooLong
+            | Self::Denied
+            | Self::Fault { .. } => Flags::NONE,
             Self::NoRoute { .. } => Flags::NO_ROUTE,
             Self::RateLimited => Flags::RATE_LIMITED,
             Self::Overload | Self::ConnectionLimit { .. } => Flags::OVERFLOW,
@@ -235,6 +242,7 @@ impl ProxyError {
             | Self::ConnectMethod
             | Self::Ambiguous(_)
             | Self::NoRoute { .. }
+            | Self::PathTooLong
             | Self::Denied
             | Self::RateLimited
             | Self::Overload
@@ -253,6 +261,7 @@ impl ProxyError {
             Self::ConnectMethod
             | Self::Ambiguous(_)
             | Self::NoRoute { .. }
+            | Self::PathTooLong
             | Self::RequestBody(_) => Side::Caller,
             Self::Denied
             | Self::RateLimited

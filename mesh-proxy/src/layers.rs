@@ -5,6 +5,7 @@
 //! always ready and cheap to clone (one count), so the rest of the stack is
 //! handed to the layer by value.
 
+pub(crate) mod answer;
 pub(crate) mod application;
 pub(crate) mod attempt_telemetry;
 pub(crate) mod attempt_timeout;
@@ -23,6 +24,7 @@ pub(crate) mod rate_limit;
 pub(crate) mod request_telemetry;
 pub(crate) mod rescue;
 pub(crate) mod retry;
+pub(crate) mod rewrite;
 pub(crate) mod route;
 
 use std::{

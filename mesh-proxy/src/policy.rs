@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 pub(crate) use limits::Limits;
 pub(crate) use local::Local;
-pub(crate) use route::{MirrorState, RouteState, authority};
+pub(crate) use route::{MirrorState, RouteState, Routes, authority, part, place};
 
 use crate::{
     client::{self, Workers},
@@ -33,7 +33,7 @@ pub(crate) struct Snapshot {
     pub(crate) revision: u64,
     pub(crate) raw: Policy,
     pub(crate) clusters: Clusters,
-    pub(crate) routes: Vec<Arc<RouteState>>,
+    pub(crate) routes: Routes,
     pub(crate) local: Option<Local>,
     pub(crate) rules: Rules,
 }
@@ -182,7 +182,7 @@ impl Snapshot {
             revision: 0,
             raw: Policy::default(),
             clusters: Clusters::new(),
-            routes: Vec::new(),
+            routes: Routes::default(),
             local: None,
             rules: Rules::default(),
         }
@@ -207,15 +207,7 @@ impl Snapshot {
                 gone.report_gone();
             }
         }
-        let routes = raw
-            .routes
-            .iter()
-            .filter_map(|route| RouteState::build(route, owner, &clusters, &rules, &before.routes))
-            .collect();
-        if let Some(application) = &owner.application {
-            let settings = client::Settings::of_application(raw.inbound.protocol);
-            application.configure(&settings.into());
-        }
+        let routes = Routes::of(&raw.routes, owner, &clusters, &rules, &before.routes);
         let local = Local::build(owner, &raw, &rules, before.local.as_ref());
         Self {
             revision,

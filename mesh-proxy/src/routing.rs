@@ -5,6 +5,8 @@
 //! `//admin` and `/%61dmin` are the `/admin` of a route; what is sent on is the path
 //! as it came, unless the route rewrites it.
 
+pub(crate) mod answer;
+pub(crate) mod changes;
 mod cover;
 pub(crate) mod field;
 mod index;

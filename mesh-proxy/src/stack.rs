@@ -11,11 +11,12 @@ use crate::{
     body::{Request, Response},
     call::Try,
     layers::{
-        Fallible, application::Application, attempt_telemetry::AttemptTelemetry,
+        Fallible, answer::Answer, application::Application, attempt_telemetry::AttemptTelemetry,
         attempt_timeout::AttemptTimeout, authorize::Authorize, balance::Balance, breaker::Breaker,
         chaos::Chaos, deadline::Deadline, edge::Edge, forward::Forward, guard::Guard, layer,
         limit::Limit, local::Local, mirror::Mirror, rate_limit::RateLimit,
-        request_telemetry::RequestTelemetry, rescue::Rescue, retry::Retry, route::Route,
+        request_telemetry::RequestTelemetry, rescue::Rescue, retry::Retry, rewrite::Rewrite,
+        route::Route,
     },
     shared::Shared,
 };
@@ -30,6 +31,8 @@ pub(crate) fn outbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
         .layer(layer(Deadline)) // outside retry: covers all attempts and the pauses between them
         .layer(layer(RateLimit)) // outside retry: what is shed is not tried again, or overload feeds itself
         .layer(layer(Limit)) // after the cheaper check; shed at once, no queue
+        .layer(layer(Rewrite)) // before mirror: a copy is of what is sent; outside answer: its headers are changed, too
+        .layer(layer(Answer)) // below the limits, which hold for what is answered here, above all that asks somebody
         .layer(layer(Mirror::new(shared, attempt(shared, worker)))) // once a request, not once an attempt
         .layer(layer(Chaos)) // a dead dependency: before retry, which cannot save it
         .layer(layer(Retry::new(shared))) // outside the balancer: each attempt may change endpoint

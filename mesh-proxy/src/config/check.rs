@@ -6,6 +6,7 @@
 mod cluster;
 mod inbound;
 mod limits;
+mod near;
 mod policy;
 mod retry;
 mod route;
@@ -175,6 +176,7 @@ clusters: { payments: { endpoints: ['nowhere'], max_ejected: 2, consecutive_fail
 routes:
   - { name: a, match: {}, cluster: paymints, retry: { attempts: 0 } }
   - { name: a, match: { path_prefix: orders }, cluster: payments }
+  - { name: b, match: { path: /orders }, cluster: payments }
 chaos: [{ id: 'Bad Id', where: payments, percent: 130 }]
 ",
         );
@@ -186,7 +188,7 @@ chaos: [{ id: 'Bad Id', where: payments, percent: 130 }]
             "routes[0].retry.attempts",
             "routes[1].name",
             "routes[1].match.path_prefix",
-            "routes[1]",
+            "routes[2]",
             "chaos[0].id",
             "chaos[0].percent",
             "chaos[0]",
@@ -203,7 +205,7 @@ clusters: { payments: { endpoints: [] } }
 routes: [{ name: a, match: {}, cluster: payment }]
 ",
             "routes[0].cluster",
-            "known: payments",
+            "did you mean `payments`?",
         );
     }
 

@@ -7,7 +7,9 @@ use crate::{
     body::{Request, Response},
     call::{Call, Routed},
     error::ProxyError,
+    paths::normal,
     policy::{RouteState, authority},
+    routing::Asked,
     shared::Shared,
 };
 
@@ -23,16 +25,22 @@ impl Route {
     }
 
     fn find(&self, request: &Request) -> Result<Arc<RouteState>, ProxyError> {
-        let host = authority(request.uri(), request.headers());
-        let (method, path) = (request.method(), request.uri().path());
+        let (uri, headers) = (request.uri(), request.headers());
+        let authority = authority(uri, headers);
+        let asked = Asked {
+            authority,
+            method: request.method(),
+            path: &normal(uri.path()),
+            query: uri.query(),
+            headers,
+        };
         let policy = self.0.policy.load();
-        policy
-            .routes
-            .iter()
-            .find(|route| route.takes(host, method, path))
+        let target = policy.routes.find(&asked);
+        target
+            .and_then(|target| target.choose(headers, &self.0.random))
             .cloned()
             .ok_or_else(|| ProxyError::NoRoute {
-                authority: host.unwrap_or_default().chars().take(QUOTED).collect(),
+                authority: authority.unwrap_or_default().chars().take(QUOTED).collect(),
             })
     }
 }

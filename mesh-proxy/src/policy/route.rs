@@ -1,22 +1,30 @@
 //! Routes as they are in force.
 
+mod table;
+
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
-use mesh_telemetry::proxy::{Direction, Edge};
+use http::HeaderMap;
+use mesh_telemetry::proxy::Edge;
+
+pub(crate) use table::{Routes, Target, part, place};
 
 use super::{Limits, Owner, Times};
 use crate::{
     cluster::{Cluster, Clusters},
-    config::{self, Deny, Hedge, Position, RetryPolicy, RouteMatch},
+    config::{self, Deny, Hedge, Position, RetryPolicy},
     layers::{chaos::rule::Rules, retry::condition_names},
-    paths::has_prefix,
+    routing::{Matcher, answer::Answer, changes::Changes},
 };
+use table::Split;
 
-/// A route with all that its layers read.
+/// Destination, in metrics and spans, of requests that the sidecar answers itself.
+const NOBODY: &str = "none";
+
+/// A route, or one target of a split route, with all that its layers read.
 pub(crate) struct RouteState {
-    pub(crate) matches: RouteMatch,
-    /// None on the way to the application, which is not balanced.
+    /// None on the way to the application, which is not balanced, and where the
+    /// sidecar answers itself.
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) edge: Arc<Edge>,
     pub(crate) times: Times,
@@ -30,12 +38,16 @@ pub(crate) struct RouteState {
     pub(crate) request_faults: Rules,
     pub(crate) attempt_faults: Rules,
     pub(crate) mirror: Option<MirrorState>,
+    pub(crate) changes: Option<Arc<Changes>>,
+    /// Given instead of asking a cluster.
+    pub(crate) answer: Option<Answer>,
     /// Refused requests; outbound none.
     pub(crate) deny: Arc<[Deny]>,
 }
 
 /// Where copies go: a route of its own, so that they are balanced, counted and
 /// traced as what they are.
+#[derive(Clone)]
 pub(crate) struct MirrorState {
     /// 0 to 1.
     pub(crate) share: f64,
@@ -46,7 +58,6 @@ impl RouteState {
     /// A route with nothing switched on.
     pub(super) fn plain(edge: Arc<Edge>, times: Times, limits: Limits) -> Self {
         Self {
-            matches: RouteMatch::default(),
             cluster: None,
             edge,
             times,
@@ -58,93 +69,174 @@ impl RouteState {
             request_faults: Rules::default(),
             attempt_faults: Rules::default(),
             mirror: None,
+            changes: None,
+            answer: None,
             deny: Arc::default(),
         }
     }
+}
 
-    /// Builds a route of a checked policy; none would mean that the check let an
-    /// unknown cluster through.
-    pub(super) fn build(
-        raw: &config::Route,
+impl Routes {
+    /// The routes of a checked policy. Limits and metric handles of `before` live on.
+    pub(super) fn of(
+        raw: &[config::Route],
         owner: &Owner,
         clusters: &Clusters,
         rules: &Rules,
-        before: &[Arc<Self>],
-    ) -> Option<Arc<Self>> {
-        let cluster = clusters.get(raw.cluster.as_ref()?)?;
-        let old = before.iter().find(|old| old.edge.route() == raw.name);
-        let mirror = raw.mirror.as_ref().and_then(|mirror| {
-            let old = old
-                .and_then(|old| old.mirror.as_ref())
-                .map(|old| &*old.route);
-            let name = format!("{}-mirror", raw.name);
-            let shadow = clusters.get(&mirror.cluster)?;
-            let route = Self {
-                retry: None,
-                hedge: None,
-                ..Self::to(shadow, &name, raw, owner, rules, old)
-            };
-            let share = mirror.percent / 100.0;
-            Some(MirrorState {
-                share,
-                route: Arc::new(route),
-            })
+        before: &Self,
+    ) -> Self {
+        Self::build(raw, |route, matcher| {
+            Builder {
+                raw: route,
+                matcher,
+                owner,
+                clusters,
+                rules,
+                old: before.named(&route.name),
+            }
+            .target()
+        })
+    }
+}
+
+/// Makes the target of one route.
+struct Builder<'a> {
+    raw: &'a config::Route,
+    matcher: &'a Matcher,
+    owner: &'a Owner,
+    clusters: &'a Clusters,
+    rules: &'a Rules,
+    old: Option<&'a Target>,
+}
+
+impl Builder<'_> {
+    fn target(&self) -> Option<Target> {
+        let changes = Changes::compile(self.raw, &self.matcher.path).ok()?;
+        let shared = Shared {
+            limits: self.limits(self.old_states().next()),
+            mirror: self.mirror(),
+            changes: changes.map(Arc::new),
+        };
+        if let Some(answer) = Answer::compile(self.raw, &self.matcher.path).ok()? {
+            return Some(Target::One(Arc::new(self.answering(answer, shared))));
+        }
+        if let Some(cluster) = &self.raw.cluster {
+            let cluster = self.clusters.get(cluster)?;
+            return Some(Target::One(Arc::new(self.to(cluster, &shared))));
+        }
+        let split = self.raw.split.as_ref()?;
+        let pin = split.pin.as_deref().and_then(|name| name.parse().ok());
+        let weights = split.clusters.iter().filter_map(|(name, weight)| {
+            let cluster = self.clusters.get(name)?;
+            Some((*weight, Arc::new(self.to(cluster, &shared))))
         });
-        let old = old.map(|old| &**old);
-        let route = Self::to(cluster, &raw.name, raw, owner, rules, old);
-        Some(Arc::new(Self { mirror, ..route }))
+        Some(Target::Split(Split::new(pin, weights)))
     }
 
-    fn to(
-        cluster: &Arc<Cluster>,
-        name: &str,
-        raw: &config::Route,
-        owner: &Owner,
-        rules: &Rules,
-        old: Option<&Self>,
-    ) -> Self {
-        let faults = |position| rules.on_edge(&owner.service, cluster.name(), position);
-        let limits = old.map(|old| &old.limits);
-        let times = Times {
+    fn answering(&self, answer: Answer, shared: Shared) -> RouteState {
+        RouteState {
+            answer: Some(answer),
+            max_body: self.raw.max_body,
+            changes: shared.changes,
+            ..RouteState::plain(self.edge(NOBODY), self.times(), shared.limits)
+        }
+    }
+
+    fn to(&self, cluster: &Arc<Cluster>, shared: &Shared) -> RouteState {
+        let (edge, limits) = (self.edge(cluster.name()), shared.limits.clone());
+        register(&edge, self.raw);
+        RouteState {
+            retry: self.raw.retry.clone(),
+            hedge: self.raw.hedge.clone(),
+            mirror: shared.mirror.clone(),
+            changes: shared.changes.clone(),
+            ..self.towards(cluster, edge, limits)
+        }
+    }
+
+    fn mirror(&self) -> Option<MirrorState> {
+        let mirror = self.raw.mirror.as_ref()?;
+        let cluster = self.clusters.get(&mirror.cluster)?;
+        let old = self.old_states().find_map(|old| old.mirror.as_ref());
+        let old = old.map(|old| &old.route);
+        let name = format!("{}-mirror", self.raw.name);
+        let edge = self.edge_from(old.into_iter(), cluster.name(), &name);
+        let route = self.towards(cluster, edge, self.limits(old));
+        Some(MirrorState {
+            share: mirror.percent / 100.0,
+            route: Arc::new(route),
+        })
+    }
+
+    /// A route to a cluster that tries once.
+    fn towards(&self, cluster: &Arc<Cluster>, edge: Arc<Edge>, limits: Limits) -> RouteState {
+        let faults = |position| {
+            self.rules
+                .on_edge(&self.owner.service, cluster.name(), position)
+        };
+        RouteState {
+            cluster: Some(Arc::clone(cluster)),
+            max_body: self.raw.max_body,
+            upgrades: self.raw.upgrades,
+            request_faults: faults(Position::Request),
+            attempt_faults: faults(Position::Attempt),
+            ..RouteState::plain(edge, self.times(), limits)
+        }
+    }
+
+    fn times(&self) -> Times {
+        let raw = self.raw;
+        Times {
             deadline: Some(raw.deadline),
             attempt: raw.attempt_timeout,
             attempt_min: raw.attempt_min,
             idle: raw.idle_timeout,
             covers_body: raw.deadline_covers_body,
-        };
-        let edge = edge(owner, cluster.name(), name, old);
-        register(&edge, raw);
-        let limits = Limits::build(raw.rate_limit.as_ref(), raw.max_in_flight, limits);
-        Self {
-            matches: raw.matches.clone(),
-            cluster: Some(Arc::clone(cluster)),
-            retry: raw.retry.clone(),
-            hedge: raw.hedge.clone(),
-            max_body: raw.max_body,
-            upgrades: raw.upgrades,
-            request_faults: faults(Position::Request),
-            attempt_faults: faults(Position::Attempt),
-            ..Self::plain(edge, times, limits)
         }
     }
 
-    /// Whether the route takes the request.
-    pub(crate) fn takes(&self, authority: Option<&str>, method: &Method, path: &str) -> bool {
-        let RouteMatch {
-            authority: wanted,
-            path_prefix,
-            methods,
-            ..
-        } = &self.matches;
-        let authority = wanted
-            .as_ref()
-            .is_none_or(|wanted| authority.is_some_and(|given| given.eq_ignore_ascii_case(wanted)));
-        authority
-            && path_prefix
-                .as_ref()
-                .is_none_or(|prefix| has_prefix(path, prefix))
-            && (methods.is_empty() || methods.iter().any(|wanted| wanted == method.as_str()))
+    fn limits(&self, old: Option<&Arc<RouteState>>) -> Limits {
+        let raw = self.raw;
+        Limits::build(
+            raw.rate_limit.as_ref(),
+            raw.max_in_flight,
+            old.map(|old| &old.limits),
+        )
     }
+
+    fn old_states(&self) -> impl Iterator<Item = &Arc<RouteState>> {
+        self.old.into_iter().flat_map(Target::states)
+    }
+
+    fn edge(&self, destination: &str) -> Arc<Edge> {
+        self.edge_from(self.old_states(), destination, &self.raw.name)
+    }
+
+    /// The metric handles of an old route, where they are for the same traffic.
+    fn edge_from<'a>(
+        &self,
+        mut old: impl Iterator<Item = &'a Arc<RouteState>>,
+        destination: &str,
+        name: &str,
+    ) -> Arc<Edge> {
+        let template = self.matcher.path.template().map(|it| it.text());
+        let same = old.find(|old| {
+            old.edge.destination() == destination
+                && old.edge.route() == name
+                && old.edge.template() == template
+        });
+        same.map_or_else(
+            || Edge::for_template(&self.owner.service, destination, name, template),
+            |old| Arc::clone(&old.edge),
+        )
+    }
+}
+
+/// What all targets of a route have in common.
+struct Shared {
+    limits: Limits,
+    mirror: Option<MirrorState>,
+    changes: Option<Arc<Changes>>,
 }
 
 /// Lets what the route's policy may count start at 0.
@@ -155,15 +247,6 @@ fn register(edge: &Edge, raw: &config::Route) {
     if raw.hedge.is_some() {
         edge.register_hedges();
     }
-}
-
-fn edge(owner: &Owner, destination: &str, route: &str, old: Option<&RouteState>) -> Arc<Edge> {
-    old.map(|old| &old.edge)
-        .filter(|edge| edge.destination() == destination && edge.route() == route)
-        .map_or_else(
-            || Edge::new(Direction::Outbound, &owner.service, destination, route),
-            Arc::clone,
-        )
 }
 
 /// Host of a request, without port: of the URI in absolute form, else of `Host`.

@@ -354,8 +354,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-
         #[test]
         fn the_index_finds_what_a_look_at_every_route_finds(
             routes in prop::collection::vec(condition(), 0..12), request in request(),

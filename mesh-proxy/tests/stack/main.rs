@@ -18,6 +18,7 @@ mod lifecycle;
 mod pki;
 mod reload;
 mod retry;
+mod routing;
 mod schema;
 mod streaming;
 mod support;

@@ -40,6 +40,8 @@ pub struct Edge {
     source: Arc<str>,
     destination: Arc<str>,
     route: Arc<str>,
+    /// Of the paths of the route, as `/orders/{id}`.
+    template: Option<Arc<str>>,
     requests: Kept<(&'static str, &'static str, Answer), Counter>,
     durations: [OnceLock<Histogram>; CLASSES.len()],
     attempts: Kept<Answer, Counter>,
@@ -93,6 +95,21 @@ impl Edge {
         Arc::new(edge)
     }
 
+    /// The same for an outbound route whose paths have this template.
+    #[must_use]
+    pub fn for_template(
+        source: &str,
+        destination: &str,
+        route: &str,
+        template: Option<&Arc<str>>,
+    ) -> Arc<Self> {
+        let mut edge = Self::new(Direction::Outbound, source, destination, route);
+        if let Some(edge) = Arc::get_mut(&mut edge) {
+            edge.template = template.cloned();
+        }
+        edge
+    }
+
     /// Without any series until the first request: for traffic that may never come.
     pub(super) fn unregistered(
         direction: Direction,
@@ -105,6 +122,7 @@ impl Edge {
             source: source.into(),
             destination: destination.into(),
             route: route.into(),
+            template: None,
             requests: Kept::default(),
             durations: Default::default(),
             attempts: Kept::default(),
@@ -143,6 +161,12 @@ impl Edge {
     #[must_use]
     pub fn route(&self) -> &str {
         &self.route
+    }
+
+    /// Template of its paths: `http.route` of request spans, `url.template` of attempts.
+    #[must_use]
+    pub fn template(&self) -> Option<&Arc<str>> {
+        self.template.as_ref()
     }
 
     /// Lets the counters of a chaos rule start at 0; for every fault the rule can

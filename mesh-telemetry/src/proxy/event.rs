@@ -15,6 +15,11 @@ pub enum RequestEvent {
         /// Time left on arrival.
         left: Duration,
     },
+    /// The route sends it elsewhere than it was sent to.
+    Rewritten {
+        /// What the attempts ask for.
+        to: http::Uri,
+    },
     /// There will be another attempt, after a pause.
     RetryScheduled {
         /// Condition that allowed it, as `5xx`.

@@ -61,6 +61,12 @@ pub struct AttemptOutcome {
     pub error: Option<&'static str>,
 }
 
+/// Whether a sidecar that answered itself for this reason failed; it did not when the
+/// policy asked for just this answer.
+pub(super) fn is_failure(reason: &str) -> bool {
+    !["direct_response", "redirect"].contains(&reason)
+}
+
 /// The label of a method: the known ones, else `_OTHER`.
 pub(crate) fn method_label(method: &http::Method) -> &'static str {
     match method.as_str() {

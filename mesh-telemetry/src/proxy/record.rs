@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::{
     AttemptEvent, AttemptOutcome, AttemptStart, Direction, Edge, FaultInjected, Flags,
-    RequestEvent, RequestOutcome, Secured, outcome::method_label,
+    RequestEvent, RequestOutcome, Secured,
+    outcome::{is_failure, method_label},
 };
 use crate::context::{SpanId, TraceContext, TraceId};
 
@@ -21,6 +22,8 @@ pub(super) struct Record {
     pub(super) direction: Direction,
     pub(super) method: Method,
     pub(super) uri: Uri,
+    /// What attempts ask for instead.
+    pub(super) rewritten: Option<Uri>,
     pub(super) version: Version,
     pub(super) host: Option<HeaderValue>,
     pub(super) user_agent: Option<HeaderValue>,
@@ -118,6 +121,7 @@ impl Record {
             direction,
             method: request.method.clone(),
             uri: request.uri.clone(),
+            rewritten: None,
             version: request.version,
             host: request.headers.get(header::HOST).cloned(),
             user_agent: request.headers.get(header::USER_AGENT).cloned(),
@@ -166,6 +170,7 @@ impl Record {
         let now = Instant::now();
         match event {
             RequestEvent::DeadlineSet { left } => self.deadline_left = Some(left),
+            RequestEvent::Rewritten { to } => self.rewritten = Some(to),
             RequestEvent::RetryScheduled {
                 condition,
                 delay,
@@ -399,7 +404,7 @@ impl Record {
     /// The caller got no answer of the application, or a server error.
     pub(super) fn failed(&self) -> bool {
         self.outcome.status.is_some_and(|status| status >= 500)
-            || self.outcome.reason.is_some()
+            || self.outcome.reason.is_some_and(is_failure)
             || (self.outcome.status.is_none() && !self.cancelled)
     }
 

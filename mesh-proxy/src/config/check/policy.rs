@@ -12,6 +12,7 @@ pub(super) fn check(policy: &Policy, found: &mut Findings) {
         }
     });
     let mut names = HashMap::new();
+    let mut earlier = Vec::with_capacity(policy.routes.len());
     found.each("routes", &policy.routes, |found, index, route| {
         if let Some(first) = names.insert(route.name.as_str(), index) {
             let name = &route.name;
@@ -20,8 +21,11 @@ pub(super) fn check(policy: &Policy, found: &mut Findings) {
                 format!("`{name}` is the name of routes[{first}], too: names must be unique"),
             );
         }
-        route::check(route, policy, found);
-        route::check_reachable(&policy.routes[..index], route, found);
+        if let Some(matcher) = route::check(route, policy, found) {
+            let name = route.name.as_str();
+            route::check_reachable(earlier.iter(), (name, &matcher), found);
+            earlier.push((name, matcher));
+        }
     });
     found.under("inbound", |found| inbound::check(&policy.inbound, found));
     rules::check(&policy.chaos, found);

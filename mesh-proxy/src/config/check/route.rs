@@ -1,49 +1,133 @@
 //! Routes.
 
-use super::{
-    Findings, is_name, limits, name_expected,
-    policy::{check_methods, check_path, positive},
-    retry, rules,
+use super::{Findings, is_name, limits, name_expected, near, policy::positive, retry, rules};
+use crate::{
+    config::{HeaderChanges, Mirror, Policy, Route, Split},
+    routing::{Flaw, Matcher, answer::Answer, changes::Changes, covers},
 };
-use crate::config::{Mirror, Policy, Route, RouteMatch};
 
-pub(super) fn check(route: &Route, policy: &Policy, found: &mut Findings) {
+/// Reports what is wrong with a route; returns its conditions where they are sound.
+pub(super) fn check(route: &Route, policy: &Policy, found: &mut Findings) -> Option<Matcher> {
     found.expect(is_name(&route.name), "name", || name_expected(&route.name));
-    found.under("match", |found| check_match(&route.matches, found));
-    if let Some(cluster) = &route.cluster {
-        check_cluster_name(cluster, policy, found);
-    }
+    check_destination(route, policy, found);
     check_times(route, found);
     retry::check(route, found);
     limits::check(route.max_in_flight, route.rate_limit.as_ref(), found);
     if let Some(Mirror { cluster, percent }) = &route.mirror {
         found.under("mirror", |found| {
-            check_cluster_name(cluster, policy, found);
+            check_cluster("cluster", cluster, policy, found);
             rules::check_percent(*percent, found);
+        });
+    }
+    let matcher = match Matcher::compile(&route.matches) {
+        Ok(matcher) => matcher,
+        Err(flaws) => {
+            found.under("match", |found| report(flaws, found));
+            return None;
+        }
+    };
+    report(
+        Answer::compile(route, &matcher.path)
+            .err()
+            .unwrap_or_default(),
+        found,
+    );
+    report(
+        Changes::compile(route, &matcher.path)
+            .err()
+            .unwrap_or_default(),
+        found,
+    );
+    Some(matcher)
+}
+
+fn report(flaws: Vec<Flaw>, found: &mut Findings) {
+    for Flaw { key, message } in flaws {
+        found.report(&key, message);
+    }
+}
+
+fn check_destination(route: &Route, policy: &Policy, found: &mut Findings) {
+    let given: Vec<&str> = [
+        ("cluster", route.cluster.is_some()),
+        ("split", route.split.is_some()),
+        ("redirect", route.redirect.is_some()),
+        ("respond", route.respond.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(key, given)| given.then_some(key))
+    .collect();
+    found.expect(given.len() == 1, "", || match given.as_slice() {
+        [] => {
+            "it leads nowhere: give one of `cluster`, `split`, `redirect` and `respond`".to_owned()
+        }
+        several => format!(
+            "`{}` are given: keep one, a route leads to one place",
+            several.join("`, `")
+        ),
+    });
+    if let Some(cluster) = &route.cluster {
+        check_cluster("cluster", cluster, policy, found);
+    }
+    if let Some(split) = &route.split {
+        found.under("split", |found| check_split(split, policy, found));
+    }
+    if route.redirect.is_some() || route.respond.is_some() {
+        check_idle(route, found);
+    }
+}
+
+fn check_split(split: &Split, policy: &Policy, found: &mut Findings) {
+    for cluster in split.clusters.keys() {
+        check_cluster(&format!("clusters.{cluster}"), cluster, policy, found);
+    }
+    let sum: u64 = split
+        .clusters
+        .values()
+        .map(|weight| u64::from(*weight))
+        .sum();
+    found.expect(sum > 0, "clusters", || {
+        "no cluster has a weight: give at least one a weight of 1 or more".to_owned()
+    });
+    if let Some(pin) = &split.pin {
+        found.expect(pin.parse::<http::HeaderName>().is_ok(), "pin", || {
+            format!("`{pin}` is no name of a header")
         });
     }
 }
 
-fn check_cluster_name(cluster: &str, policy: &Policy, found: &mut Findings) {
-    found.expect(policy.clusters.contains_key(cluster), "cluster", || {
-        let known: Vec<&str> = policy.clusters.keys().map(String::as_str).collect();
-        if known.is_empty() {
+/// What can do nothing where the sidecar answers itself.
+fn check_idle(route: &Route, found: &mut Findings) {
+    let idle = [
+        ("rewrite", route.rewrite.is_some()),
+        (
+            "request_headers",
+            route.request_headers != HeaderChanges::default(),
+        ),
+        ("attempt_timeout", route.attempt_timeout.is_some()),
+        ("idle_timeout", route.idle_timeout.is_some()),
+        ("retry", route.retry.is_some()),
+        ("hedge", route.hedge.is_some()),
+        ("mirror", route.mirror.is_some()),
+    ];
+    for (key, _) in idle.into_iter().filter(|(_, given)| *given) {
+        found.report(
+            key,
+            "it does nothing on a route that answers here: leave it out",
+        );
+    }
+}
+
+fn check_cluster(key: &str, cluster: &str, policy: &Policy, found: &mut Findings) {
+    found.expect(policy.clusters.contains_key(cluster), key, || {
+        if policy.clusters.is_empty() {
             return format!(
                 "no cluster `{cluster}`: the policy has no clusters, list it under `clusters`"
             );
         }
-        format!("no cluster `{cluster}`; known: {}", known.join(", "))
+        let names = policy.clusters.keys().map(String::as_str);
+        format!("no cluster `{cluster}`; {}", near::known(cluster, names))
     });
-}
-
-fn check_match(matches: &RouteMatch, found: &mut Findings) {
-    if let Some(authority) = &matches.authority {
-        found.expect(is_host(authority), "authority", || {
-            format!("`{authority}` is no host: expected a name without scheme, port and path, as `payments`")
-        });
-    }
-    check_path(matches.path_prefix.as_deref(), found);
-    check_methods(&matches.methods, found);
 }
 
 fn check_times(route: &Route, found: &mut Findings) {
@@ -55,6 +139,9 @@ fn check_times(route: &Route, found: &mut Findings) {
             format!("{attempt:?} is longer than the deadline of {deadline:?} and would never pass: make it shorter, or the deadline longer")
         });
     }
+    if let Some(idle) = route.idle_timeout {
+        positive("idle_timeout", idle, found);
+    }
     let least = route.attempt_min;
     found.expect(least < deadline, "attempt_min", || {
         format!(
@@ -64,34 +151,15 @@ fn check_times(route: &Route, found: &mut Findings) {
 }
 
 /// A route whose every request an earlier route already takes can never be used.
-pub(super) fn check_reachable(earlier: &[Route], route: &Route, found: &mut Findings) {
-    let Some(wider) = earlier.iter().find(|e| covers(&e.matches, &route.matches)) else {
+pub(super) fn check_reachable<'a>(
+    mut earlier: impl Iterator<Item = &'a (&'a str, Matcher)>,
+    (name, matcher): (&str, &Matcher),
+    found: &mut Findings,
+) {
+    let Some((wider, _)) = earlier.find(|(_, wide)| covers(wide, matcher)) else {
         return;
     };
     found.report("", format!(
-        "`{}` can never be reached: `{}` above it takes all of its requests; put the narrower route first",
-        route.name, wider.name
+        "`{name}` can never be reached: `{wider}` above it takes all of its requests; put the narrower route first"
     ));
-}
-
-fn covers(wide: &RouteMatch, narrow: &RouteMatch) -> bool {
-    let authority = wide.authority.as_ref().is_none_or(|wide| {
-        narrow
-            .authority
-            .as_ref()
-            .is_some_and(|narrow| wide.eq_ignore_ascii_case(narrow))
-    });
-    let path = wide.path_prefix.as_ref().is_none_or(|wide| {
-        narrow
-            .path_prefix
-            .as_ref()
-            .is_some_and(|narrow| crate::paths::has_prefix(narrow, wide))
-    });
-    let methods = wide.methods.is_empty()
-        || (!narrow.methods.is_empty() && narrow.methods.iter().all(|m| wide.methods.contains(m)));
-    authority && path && methods
-}
-
-fn is_host(text: &str) -> bool {
-    !text.is_empty() && !text.contains([':', '/', '@', ' '])
 }

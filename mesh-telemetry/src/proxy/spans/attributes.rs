@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Version};
+use http::{HeaderValue, Uri, Version};
 use opentelemetry::{KeyValue, Value};
 
 use crate::proxy::{
@@ -42,6 +42,7 @@ pub(super) fn request(record: &Record) -> Vec<KeyValue> {
         .with("mesh.route", Arc::clone(route))
         .with("http.request.method", method_label(&record.method))
         .with("url.path", record.uri.path().to_owned())
+        .maybe("http.route", record.edge.template().map(Arc::clone))
         .maybe("http.response.status_code", outcome.status.map(i64::from))
         .maybe("rpc.grpc.status_code", outcome.grpc_status.map(i64::from))
         .maybe("error.type", request_error(record))
@@ -60,6 +61,7 @@ pub(super) fn request(record: &Record) -> Vec<KeyValue> {
 fn outbound(attributes: Attributes, record: &Record) -> Vec<KeyValue> {
     attributes
         .with("mesh.attempts", count(record.attempts.len()))
+        .maybe("mesh.rewritten_path", rewritten(record))
         .maybe("mesh.budget_remaining", record.budget_left)
         .maybe("mesh.retry_refused", record.retry_refused)
         .maybe("mesh.hedge_refused", record.hedge_refused)
@@ -99,8 +101,9 @@ pub(super) fn attempt(record: &Record, attempt: &Attempt) -> Vec<KeyValue> {
         .with("http.request.method", method_label(&record.method))
         .with(
             "url.full",
-            format!("{scheme}://{}{}", start.endpoint, record.uri.path()),
+            format!("{scheme}://{}{}", start.endpoint, asked_for(record).path()),
         )
+        .maybe("url.template", record.edge.template().map(Arc::clone))
         .with("server.address", host.to_owned())
         .maybe("server.port", port.map(i64::from))
         .maybe("http.request.resend_count", resend_count(start.number))
@@ -132,6 +135,17 @@ fn cancelled(attempt: &Attempt) -> Option<&'static str> {
         Race::Lost => Some("hedge"),
         Race::Undecided | Race::Won => attempt.cancelled.then_some("caller"),
     }
+}
+
+/// What attempts ask for.
+fn asked_for(record: &Record) -> &Uri {
+    record.rewritten.as_ref().unwrap_or(&record.uri)
+}
+
+/// The path that attempts ask for, where it is another.
+fn rewritten(record: &Record) -> Option<String> {
+    let path = record.rewritten.as_ref()?.path();
+    (path != record.uri.path()).then(|| path.to_owned())
 }
 
 /// Only on a repetition: 1 on the second attempt.
