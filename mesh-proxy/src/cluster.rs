@@ -1,49 +1,73 @@
 //! Clusters and their endpoints: who can be called, how they fare, and which of
 //! them the next attempt goes to.
+//!
+//! A cluster is the settings of one policy around state that outlives it: its
+//! [`Members`] with their breakers, health and connections, and the retry budget.
+//! Tasks look names up, check health and compare endpoints; they belong to the
+//! cluster that is in force, and end with it.
 
 pub(crate) mod breaker;
 pub(crate) mod budget;
+mod choose;
+mod discovery;
 mod endpoint;
+mod health;
 pub(crate) mod load;
+mod maglev;
+mod members;
+mod outlier;
 mod permit;
+mod set;
+mod tasks;
+mod window;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use mesh_telemetry::proxy::{ProcessEvent, emit};
-use tokio::time::Instant;
+use http::{HeaderMap, HeaderName};
+use tokio::time::{Instant, timeout};
 
 pub(crate) use breaker::Admission;
 pub(crate) use endpoint::Endpoint;
-pub(crate) use permit::EJECTION_REASON;
-pub(crate) use permit::Permit;
+pub(crate) use members::Members;
+pub(crate) use permit::{Permit, VotedPermit};
+pub(crate) use set::{Member, Origin, Set};
 
 use crate::{
     call::Tried,
     client::{self, Workers},
-    config,
+    config::{self, Balance},
     error::ProxyError,
     random::Random,
     tls::ClientTls,
 };
 use breaker::Limits;
 use budget::Budget;
+use choose::Choice;
+use tasks::Owned;
 
 /// A cluster as it is in force: settings of this policy, state that outlives it.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     name: Arc<str>,
     settings: config::Cluster,
-    endpoints: Vec<Arc<Endpoint>>,
+    limits: Arc<Limits>,
+    /// Header whose value keeps requests together.
+    hashed: Option<HeaderName>,
+    members: Arc<Members>,
     budget: Arc<Budget>,
     tls: Option<Arc<ClientTls>>,
+    tasks: Mutex<Vec<Owned>>,
 }
 
 /// Clusters by name.
 pub(crate) type Clusters = BTreeMap<String, Arc<Cluster>>;
 
 impl Cluster {
-    /// Builds a cluster; endpoints and budget of `before` live on where they are
-    /// still meant.
+    /// Builds a cluster; members and budget of `before` live on. It takes effect with
+    /// [`Self::activate`].
     pub(crate) fn build(
         name: &str,
         settings: &config::Cluster,
@@ -54,39 +78,61 @@ impl Cluster {
         if let Some(before) = before.filter(|before| before.settings == *settings) {
             return Arc::clone(before);
         }
-        let tls = tls_of(settings, before);
-        let wire = Arc::new(client::Settings::of(settings, tls.clone()));
-        let known = |address: &str| {
-            let endpoint = before?.find(address)?;
-            endpoint.configure(&wire);
-            Some(endpoint)
-        };
-        let cluster = Arc::new(Self {
-            name: name.into(),
+        let name = before.map_or_else(|| name.into(), |before| Arc::clone(&before.name));
+        Arc::new(Self {
             settings: settings.clone(),
-            endpoints: settings
-                .endpoints
-                .iter()
-                .map(|address| {
-                    known(address)
-                        .unwrap_or_else(|| Endpoint::new(name, address, &wire, workers, now))
-                })
-                .collect(),
-            tls,
+            limits: Arc::new(Limits::of(settings, Random::from_system())),
+            hashed: hashed(&settings.balance),
+            members: before.map_or_else(
+                || Members::new(&name, workers, now),
+                |before| Arc::clone(&before.members),
+            ),
+            tls: tls_of(settings, before),
             budget: before.map_or_else(
                 || Arc::new(Budget::new(now)),
                 |before| Arc::clone(&before.budget),
             ),
-        });
-        cluster.report_endpoints();
-        cluster
+            tasks: Mutex::default(),
+            name,
+        })
     }
 
-    fn find(&self, address: &str) -> Option<Arc<Endpoint>> {
-        self.endpoints
-            .iter()
-            .find(|endpoint| endpoint.address() == address)
-            .cloned()
+    /// Puts the settings in force: members come and go, tasks start, and those of the
+    /// cluster that was in force before end. Needs a tokio runtime where there are tasks.
+    pub(crate) fn activate(&self, before: Option<&Arc<Self>>, now: Instant) {
+        if before.is_some_and(|before| std::ptr::eq(&raw const **before, self)) {
+            return;
+        }
+        if let Some(before) = before {
+            before.end_tasks();
+        }
+        let wire = client::Settings::of(&self.settings, self.tls.clone());
+        self.members.configure(&self.settings, wire, now);
+        let members = || Arc::clone(&self.members);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dns) = &self.settings.dns {
+            let follow = discovery::follow(members(), dns.clone());
+            tasks.push(Owned::spawn("dns", follow));
+        }
+        if let Some(check) = &self.settings.health_check {
+            let check = health::check(members(), check.clone());
+            tasks.push(Owned::spawn("health_checks", check));
+        }
+        if let Some(rate) = &self.settings.success_rate {
+            let compare = outlier::compare(members(), Arc::clone(&self.limits), rate.clone());
+            tasks.push(Owned::spawn("success_rate", compare));
+        }
+    }
+
+    /// The policy has dropped the cluster: its members finish what they have.
+    pub(crate) fn retire(&self, now: Instant) {
+        self.end_tasks();
+        self.members.retire(now);
+    }
+
+    fn end_tasks(&self) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.clear();
     }
 
     /// Name in the configuration.
@@ -107,10 +153,10 @@ impl Cluster {
         self.tls.as_ref()
     }
 
-    /// All endpoints, ejected ones included.
+    /// Its endpoints, as they are now.
     #[must_use]
-    pub(crate) fn endpoints(&self) -> &[Arc<Endpoint>] {
-        &self.endpoints
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
     }
 
     /// The retry budget.
@@ -119,111 +165,87 @@ impl Cluster {
         &self.budget
     }
 
-    /// Chooses the endpoint of an attempt: a probe that is due, else the less
-    /// loaded of two random endpoints that are neither ejected nor tried, else of
+    /// Hash of what keeps a request with others like it; none: any endpoint will do.
+    pub(crate) fn key(&self, headers: &HeaderMap) -> Option<u64> {
+        let value = headers.get(self.hashed.as_ref()?)?;
+        Some(maglev::hash(value.as_bytes()))
+    }
+
+    /// Chooses the endpoint of an attempt: a probe that is due, else as the policy's
+    /// balancer says among those that take requests and were not tried, else among
     /// those that were tried.
     pub(crate) fn pick(
         self: &Arc<Self>,
         tried: Option<&Tried>,
+        key: Option<u64>,
         random: &Random,
         now: Instant,
     ) -> Result<Permit, ProxyError> {
+        let set = self.members.load();
+        let at = self.members.clock(now);
         let fresh = |endpoint: &Arc<Endpoint>| tried.is_none_or(|tried| !tried.contains(endpoint));
-        let probe = self
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.admits(now) == Some(Admission::Probe) && fresh(endpoint));
-        // Another worker may be faster at a probe, so each choice is tried to its end.
         let take = |endpoint: &Arc<Endpoint>| Permit::take(self, endpoint, now);
-        probe
-            .and_then(take)
-            .or_else(|| self.less_loaded_of_two(&fresh, random, now).and_then(take))
-            .or_else(|| {
-                self.less_loaded_of_two(&|_| true, random, now)
-                    .and_then(take)
-            })
-            .ok_or_else(|| self.exhausted())
-    }
-
-    fn less_loaded_of_two(
-        &self,
-        wanted: &dyn Fn(&Arc<Endpoint>) -> bool,
-        random: &Random,
-        now: Instant,
-    ) -> Option<&Arc<Endpoint>> {
-        let candidates: Vec<&Arc<Endpoint>> = self
-            .endpoints
-            .iter()
-            .filter(|endpoint| endpoint.admits(now).is_some() && wanted(endpoint))
-            .collect();
-        let one = match candidates.len() {
-            0 => return None,
-            1 => return Some(candidates[0]),
-            count => random.below(count),
+        let by = |wanted: &dyn Fn(&Arc<Endpoint>) -> bool, key| {
+            let choice = Choice {
+                set: &set,
+                wanted,
+                random,
+                now,
+                at,
+                key,
+            };
+            let chosen = choice.by(&self.settings.balance, &self.members.turn)?;
+            take(chosen)
         };
-        let other = (one + 1 + random.below(candidates.len() - 1)) % candidates.len();
-        let (one, other) = (candidates[one], candidates[other]);
-        Some(if one.load(now) <= other.load(now) {
-            one
-        } else {
-            other
-        })
+        let probe = || {
+            let due = set.probe_at() <= at; // rarely: looked through only then
+            due.then(|| set.due(at, fresh)).flatten().and_then(take)
+        };
+        // A key goes to its own endpoint, also as the probe of one.
+        let first = if key.is_none() { probe() } else { None };
+        first
+            .or_else(|| by(&fresh, key))
+            .or_else(|| by(&fresh, None)) // that one was ejected this very moment
+            .or_else(probe)
+            .or_else(|| by(&|_| true, None))
+            .ok_or_else(|| self.exhausted(&set))
     }
 
-    fn exhausted(&self) -> ProxyError {
+    /// Whether an endpoint takes requests that was not tried.
+    pub(crate) fn has_other_than(&self, tried: &Tried) -> bool {
+        let set = self.members.load();
+        set.ready().iter().any(|it| !tried.contains(&it.endpoint))
+    }
+
+    fn exhausted(&self, set: &Set) -> ProxyError {
         ProxyError::NoEndpoint {
             cluster: Arc::clone(&self.name),
-            endpoints: self.endpoints.len(),
-            ejected: self.ejected(),
+            endpoints: set.members().len(),
+            ejected: set.ejected(),
+            unhealthy: set.unhealthy(),
         }
     }
 
-    /// Endpoints that are out now.
+    /// Whether there is no endpoint only because discovery has not answered yet.
     #[must_use]
-    pub(crate) fn ejected(&self) -> usize {
-        self.endpoints
-            .iter()
-            .filter(|endpoint| endpoint.is_ejected())
-            .count()
+    pub(crate) fn is_undiscovered(&self) -> bool {
+        self.members.is_pending() && self.members.load().members().is_empty()
     }
 
-    /// Whether one more endpoint may go: at most the configured share, but one of
-    /// a small cluster, so that a lone dead endpoint makes requests fail fast.
-    fn may_eject(&self) -> bool {
-        let share = self.settings.max_ejected;
-        if share <= 0.0 {
-            return false;
-        }
-        let allowed = self.endpoints.len() as f64 * share;
-        let already = self.ejected();
-        already == 0 || already as f64 + 1.0 <= allowed
+    /// Waits for the first answer of discovery, as long as for a connection.
+    pub(crate) async fn discovered(&self) {
+        let mut state = self.members.watch();
+        let answered = state.wait_for(|state| !state.pending);
+        // Late or never: the next choice says what is missing.
+        let _ = timeout(self.settings.connect_timeout, answered).await;
     }
+}
 
-    fn limits(&self) -> Limits {
-        Limits {
-            consecutive_failures: self.settings.consecutive_failures,
-            ejection: self.settings.ejection,
-        }
-    }
-
-    fn report_endpoints(&self) {
-        let ejected = self.ejected();
-        self.report(self.endpoints.len() - ejected, ejected);
-    }
-
-    /// The policy has dropped the cluster.
-    pub(crate) fn report_gone(&self) {
-        self.report(0, 0);
-    }
-
-    fn report(&self, ready: usize, ejected: usize) {
-        emit(&ProcessEvent::Endpoints {
-            cluster: &self.name,
-            ready,
-            ejected,
-            draining: 0,
-            unhealthy: 0,
-        });
+/// A checked name is one.
+fn hashed(balance: &Balance) -> Option<HeaderName> {
+    match balance {
+        Balance::ConsistentHash { header } => HeaderName::from_bytes(header.as_bytes()).ok(),
+        Balance::PeakEwma | Balance::LeastRequest | Balance::RoundRobin => None,
     }
 }
 
@@ -239,113 +261,4 @@ fn tls_of(settings: &config::Cluster, before: Option<&Arc<Cluster>>) -> Option<A
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{collections::HashMap, sync::Arc, time::Duration};
-
-    use tokio::time::Instant;
-
-    use super::{Cluster, Tried};
-    use crate::{client::Workers, config, random::Random};
-
-    fn cluster(endpoints: usize, settings: impl FnOnce(&mut config::Cluster)) -> Arc<Cluster> {
-        let addresses = (1..=endpoints).map(|n| format!("127.0.0.1:{n}")).collect();
-        let mut config = config::Cluster::new(addresses);
-        settings(&mut config);
-        Cluster::build("payments", &config, None, Workers::new(1), Instant::now())
-    }
-
-    fn fail(cluster: &Arc<Cluster>, address: &str, now: Instant) {
-        let endpoint = cluster.find(address).unwrap();
-        for _ in 0..cluster.settings().consecutive_failures {
-            super::Permit::take(cluster, &endpoint, now)
-                .unwrap()
-                .vote(false, now);
-        }
-    }
-
-    #[tokio::test]
-    async fn load_spreads_over_equal_endpoints() {
-        let (cluster, random) = (cluster(3, |_| {}), Random::seeded(1));
-        let mut counts = HashMap::<String, u32>::new();
-        for _ in 0..3000 {
-            let permit = cluster.pick(None, &random, Instant::now()).unwrap();
-            *counts
-                .entry(permit.endpoint().address().to_owned())
-                .or_default() += 1;
-        }
-        assert!(
-            counts.len() == 3 && counts.values().all(|&n| n > 700),
-            "{counts:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn the_less_loaded_of_two_is_taken() {
-        let (cluster, random) = (cluster(2, |_| {}), Random::seeded(1));
-        let busy = cluster.pick(None, &random, Instant::now()).unwrap();
-        for _ in 0..20 {
-            let other = cluster.pick(None, &random, Instant::now()).unwrap();
-            assert_ne!(other.endpoint().address(), busy.endpoint().address());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_tried_endpoint_is_taken_only_when_there_is_no_other() {
-        let (cluster, random) = (cluster(2, |_| {}), Random::seeded(1));
-        let tried = Tried::default();
-        let first = cluster.pick(Some(&tried), &random, Instant::now()).unwrap();
-        tried.add(first.endpoint());
-        let second = cluster.pick(Some(&tried), &random, Instant::now()).unwrap();
-        assert_ne!(first.endpoint().address(), second.endpoint().address());
-        tried.add(second.endpoint());
-        cluster.pick(Some(&tried), &random, Instant::now()).unwrap();
-    }
-
-    #[tokio::test]
-    async fn no_more_than_the_share_is_ejected() {
-        let cluster = cluster(4, |settings| settings.max_ejected = 0.5);
-        let now = Instant::now();
-        for n in 1..=4 {
-            fail(&cluster, &format!("127.0.0.1:{n}"), now);
-        }
-        assert_eq!(cluster.ejected(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lone_endpoint_is_ejected_and_readmitted_by_a_probe() {
-        let (cluster, random) = (cluster(1, |_| {}), Random::seeded(1));
-        fail(&cluster, "127.0.0.1:1", Instant::now());
-        let error = cluster.pick(None, &random, Instant::now()).unwrap_err();
-        assert_eq!(error.reason(), "no_healthy_upstream");
-        tokio::time::advance(cluster.settings().ejection).await;
-        let probe = cluster.pick(None, &random, Instant::now()).unwrap();
-        assert!(cluster.pick(None, &random, Instant::now()).is_err());
-        probe.vote(true, Instant::now());
-        assert_eq!(cluster.ejected(), 0);
-        cluster.pick(None, &random, Instant::now()).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_dropped_permit_casts_no_vote_and_frees_its_place() {
-        let cluster = cluster(1, |settings| settings.consecutive_failures = 1);
-        let random = Random::seeded(1);
-        for _ in 0..10 {
-            drop(cluster.pick(None, &random, Instant::now()).unwrap());
-        }
-        assert_eq!(cluster.endpoints()[0].in_flight(), 0);
-        assert_eq!(cluster.ejected(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_swap_keeps_what_is_known_of_endpoints_that_stay() {
-        let before = cluster(2, |_| {});
-        let now = Instant::now();
-        fail(&before, "127.0.0.1:1", now);
-        let mut settings =
-            config::Cluster::new(vec!["127.0.0.1:1".to_owned(), "127.0.0.1:9".to_owned()]);
-        settings.ejection = Duration::from_mins(1);
-        let after = Cluster::build("payments", &settings, Some(&before), Workers::new(1), now);
-        assert_eq!(after.ejected(), 1);
-        assert!(Arc::ptr_eq(&before.endpoints()[0], &after.endpoints()[0]));
-    }
-}
+mod tests;

@@ -41,8 +41,10 @@ pub enum ProxyError {
     /// The deadline passed.
     #[error("the deadline passed before there was an answer")]
     Deadline,
-    /// The cluster has no endpoints, or the breaker took out all of them.
-    #[error("no endpoint of `{cluster}` takes requests ({ejected} of {endpoints} ejected)")]
+    /// The cluster has no endpoints, or breaker and health checks took out all of them.
+    #[error(
+        "no endpoint of `{cluster}` takes requests (of {endpoints}, {ejected} ejected and {unhealthy} unhealthy)"
+    )]
     NoEndpoint {
         /// The cluster.
         cluster: Arc<str>,
@@ -50,6 +52,8 @@ pub enum ProxyError {
         endpoints: usize,
         /// How many of them are ejected.
         ejected: usize,
+        /// How many of them have failed their health checks.
+        unhealthy: usize,
     },
     /// No connection could be made.
     #[error("no connection to {endpoint}: {cause}")]

@@ -32,6 +32,8 @@ pub(crate) const UNIMPLEMENTED: u16 = 12;
 pub(crate) const INTERNAL: u16 = 13;
 /// Not now; a later call may succeed.
 pub(crate) const UNAVAILABLE: u16 = 14;
+/// What was stored cannot be read.
+pub(crate) const DATA_LOSS: u16 = 15;
 /// No proof of identity.
 const UNAUTHENTICATED: u16 = 16;
 

@@ -100,6 +100,7 @@ impl Store {
         refuse_problems(0, &policy)?;
         let empty = Snapshot::empty();
         let first = Snapshot::build(&owner, 0, policy, &empty, false);
+        first.activate(&empty);
         emit(&ProcessEvent::ConfigApplied { revision: 0 });
         Ok(Self {
             owner,
@@ -160,6 +161,7 @@ impl Store {
     fn replace(&self, revision: u64, policy: Policy, halted: bool) {
         let before = self.current.load();
         let next = Snapshot::build(&self.owner, revision, policy, &before, halted);
+        next.activate(&before);
         self.current.store(Arc::new(next));
     }
 }
@@ -202,11 +204,6 @@ impl Snapshot {
                 (name.clone(), cluster)
             })
             .collect();
-        for (name, gone) in &before.clusters {
-            if !clusters.contains_key(name) {
-                gone.report_gone();
-            }
-        }
         let routes = Routes::of(&raw.routes, owner, &clusters, &rules, &before.routes);
         let local = Local::build(owner, &raw, &rules, before.local.as_ref());
         Self {
@@ -216,6 +213,21 @@ impl Snapshot {
             routes,
             local,
             rules,
+        }
+    }
+}
+
+impl Snapshot {
+    /// Hands the clusters over from the snapshot before: from now on there is no way back.
+    fn activate(&self, before: &Self) {
+        let now = Instant::now();
+        for (name, cluster) in &self.clusters {
+            cluster.activate(before.clusters.get(name), now);
+        }
+        for (name, gone) in &before.clusters {
+            if !self.clusters.contains_key(name) {
+                gone.retire(now);
+            }
         }
     }
 }

@@ -122,6 +122,10 @@ table! {
         "Endpoints that the breaker took out.";
     BREAKER_STATE = Gauge "mesh_breaker_state" [destination, endpoint] "state":
         "Breaker of an endpoint: 0 closed, 1 half-open, 2 open.";
+    HEALTH_CHECKS = Counter "mesh_health_checks_total" [destination, result] "probes":
+        "Health checks of endpoints, by how they ended.";
+    DNS_LOOKUPS = Counter "mesh_dns_lookups_total" [destination, result] "lookups":
+        "Lookups of a cluster's endpoints; one that fails or is empty leaves the last good answer in force.";
     FAULTS = Counter "mesh_faults_injected_total" [rule, fault, source, destination] "faults":
         "Faults injected, by chaos rule.";
     FAULT_ACTIVE = Gauge "mesh_fault_active" [rule] "requests":

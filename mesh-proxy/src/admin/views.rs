@@ -1,10 +1,12 @@
 //! What the admin API shows.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    cluster::{Cluster, Endpoint},
+    cluster::{Cluster, Member, Origin},
     config::Rule,
     layers::chaos::rule::Rules,
 };
@@ -13,19 +15,40 @@ use crate::{
 pub(super) struct ClusterView {
     name: String,
     budget_left: f64,
+    /// `listed`, `dns` or `listed and dns`.
+    discovery: &'static str,
+    /// Endpoints that have left and still have requests.
+    draining: usize,
     endpoints: Vec<EndpointView>,
 }
 
 #[derive(Serialize)]
 struct EndpointView {
     address: String,
+    /// `listed` or `dns`.
+    source: &'static str,
     breaker: &'static str,
+    /// Why and for how long it is out; none: it is not.
+    ejection: Option<EjectionView>,
+    /// `healthy`, `unhealthy` or `unchecked`.
+    health: &'static str,
     in_flight: u32,
     /// Votes of the breaker so far.
     successes: u64,
     failures: u64,
     /// Seconds of latency times attempts in flight, the next one included.
     load: f64,
+    /// Requests it gets now, as a share of those of an endpoint of full weight.
+    share: f64,
+    /// 0 first; the next only while nobody of the one before takes requests.
+    tier: u16,
+}
+
+#[derive(Serialize)]
+struct EjectionView {
+    reason: &'static str,
+    /// Time until a request may be the probe that decides.
+    probe_in_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -36,27 +59,51 @@ pub(super) struct RuleView {
 
 pub(super) fn cluster(cluster: &Cluster) -> ClusterView {
     let now = Instant::now();
+    let (settings, set) = (cluster.settings(), cluster.members().load());
     ClusterView {
         name: cluster.name().to_string(),
-        budget_left: cluster.budget().left(&cluster.settings().budget, now),
-        endpoints: cluster
-            .endpoints()
+        budget_left: cluster.budget().left(&settings.budget, now),
+        discovery: match (settings.endpoints.is_empty(), &settings.dns) {
+            (_, None) => "listed",
+            (true, Some(_)) => "dns",
+            (false, Some(_)) => "listed and dns",
+        },
+        draining: cluster.members().draining(),
+        endpoints: set
+            .members()
             .iter()
-            .map(|e| endpoint(e, now))
+            .map(|member| endpoint(member, settings.slow_start, now))
             .collect(),
     }
 }
 
-fn endpoint(endpoint: &Endpoint, now: Instant) -> EndpointView {
+fn endpoint(member: &Member, slow_start: Option<Duration>, now: Instant) -> EndpointView {
+    let endpoint = &member.endpoint;
     let [failures, successes] = endpoint.votes();
+    let warmth = slow_start.map_or(1.0, |time| endpoint.warmth(time, now));
     EndpointView {
         successes,
         failures,
         address: endpoint.address().to_owned(),
+        source: match member.origin {
+            Origin::Listed => "listed",
+            Origin::Dns => "dns",
+        },
         breaker: endpoint.breaker_name(),
+        ejection: endpoint.ejection().map(|(reason, until)| EjectionView {
+            reason: reason.as_str(),
+            probe_in_ms: milliseconds(until.saturating_duration_since(now)),
+        }),
+        health: endpoint.health_name(),
         in_flight: endpoint.in_flight(),
         load: endpoint.load(now),
+        share: f64::from(member.share) * warmth,
+        tier: member.tier,
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn rules(rules: &Rules) -> Vec<RuleView> {
@@ -64,10 +111,9 @@ pub(super) fn rules(rules: &Rules) -> Vec<RuleView> {
     rules
         .iter()
         .filter_map(|armed| {
-            let left = armed.left(now)?.as_millis();
             Some(RuleView {
                 rule: armed.rule().clone(),
-                expires_in_ms: u64::try_from(left).unwrap_or(u64::MAX),
+                expires_in_ms: milliseconds(armed.left(now)?),
             })
         })
         .collect()

@@ -1,5 +1,5 @@
-//! Breaker of one endpoint: after some failures in a row the endpoint is ejected
-//! for a time that grows, then one probe decides whether it is taken back.
+//! Breaker of one endpoint: after too many failures the endpoint is ejected for a
+//! time that grows, then one probe decides whether it is taken back.
 //!
 //! Plain state, moved by the caller with the time passed in; whether the cluster
 //! can do without the endpoint is the caller's question, too.
@@ -9,18 +9,79 @@ use std::time::Duration;
 use mesh_telemetry::proxy::BreakerState;
 use tokio::time::Instant;
 
-/// Longest ejection, in lengths of the first: an endpoint that has healed waits no
-/// longer than this for its probe, 10 s with the default. Envoy's defaults have the
-/// same ratio.
+use super::window::{Counts, Window};
+use crate::{
+    config::{self, FailureShare},
+    random::Random,
+};
+
+/// Longest ejection where the policy names none, in lengths of the first: an endpoint
+/// that has healed waits no longer than this for its probe, 10 s with the default.
+/// Envoy's defaults have the same ratio.
 const LONGEST_EJECTION: u32 = 10;
 
+/// How much of an ejection is left to chance, so that the sidecars of a mesh do not
+/// all probe a restarted instance in one moment.
+const JITTER: f64 = 0.1;
+
 /// When to eject, and for how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Limits {
     /// Failures in a row that eject; 0: never.
-    pub consecutive_failures: u32,
-    /// Length of the first ejection; it grows times 1, 2, 3, ….
-    pub ejection: Duration,
+    pub(crate) consecutive_failures: u32,
+    /// Share of failures that ejects; none: it does not.
+    pub(crate) failure_share: Option<FailureShare>,
+    /// Length of the first ejection; it grows times 1, 2, 3, …, less up to a tenth.
+    pub(crate) ejection: Duration,
+    /// No ejection is longer.
+    pub(crate) max_ejection: Duration,
+    /// Share of the endpoints that may be out at once, 0 to 1.
+    pub(crate) max_ejected: f64,
+    /// Source of the jitter.
+    pub(crate) random: Random,
+}
+
+impl Limits {
+    pub(crate) fn of(settings: &config::Cluster, random: Random) -> Self {
+        let ejection = settings.ejection;
+        Self {
+            consecutive_failures: settings.consecutive_failures,
+            failure_share: settings.failure_share.clone(),
+            ejection,
+            max_ejection: settings
+                .max_ejection
+                .unwrap_or_else(|| ejection.saturating_mul(LONGEST_EJECTION)),
+            max_ejected: settings.max_ejected,
+            random,
+        }
+    }
+
+    fn length(&self, times: u32) -> Duration {
+        let length = self.ejection.saturating_mul(times).min(self.max_ejection);
+        length.mul_f64(1.0 - JITTER * self.random.unit())
+    }
+}
+
+/// Why an endpoint is ejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Too many failures in a row.
+    ConsecutiveFailures,
+    /// Too large a share of the attempts in the window.
+    FailureShare,
+    /// Far more failures than the other endpoints have.
+    SuccessRate,
+}
+
+impl Reason {
+    /// As it stands in metrics and spans.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::FailureShare => "failure_share",
+            Self::SuccessRate => "success_rate",
+        }
+    }
 }
 
 /// How an attempt came to be at the endpoint.
@@ -36,7 +97,7 @@ pub(crate) enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// The endpoint is out for so long.
-    Ejected(Duration),
+    Ejected(Reason, Duration),
     /// The endpoint is back.
     Readmitted,
 }
@@ -47,13 +108,25 @@ pub(crate) struct Breaker {
     phase: Phase,
     /// How often in a row the endpoint was ejected, less what it earned back.
     times: u32,
+    /// Why it was ejected last.
+    reason: Reason,
+    /// Outcomes while it is closed; none before there is a limit on their share.
+    window: Option<Box<Window>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    Closed { failures: u32, since: Instant },
-    Open { until: Instant },
-    HalfOpen,
+    Closed {
+        failures: u32,
+        since: Instant,
+    },
+    Open {
+        until: Instant,
+    },
+    /// A probe that has not decided by then is given up on: another may be one.
+    HalfOpen {
+        until: Instant,
+    },
 }
 
 impl Breaker {
@@ -64,7 +137,12 @@ impl Breaker {
             failures: 0,
             since: now,
         };
-        Self { phase, times: 0 }
+        Self {
+            phase,
+            times: 0,
+            reason: Reason::ConsecutiveFailures,
+            window: None,
+        }
     }
 
     /// State as telemetry shows it.
@@ -73,32 +151,37 @@ impl Breaker {
         match self.phase {
             Phase::Closed { .. } => BreakerState::Closed,
             Phase::Open { .. } => BreakerState::Open,
-            Phase::HalfOpen => BreakerState::HalfOpen,
+            Phase::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
-    /// How an attempt would be admitted now; none: not at all.
+    /// Why the endpoint is out, and when a probe may be sent; none: it is not out.
     #[must_use]
-    pub(crate) fn admits(&self, now: Instant) -> Option<Admission> {
+    pub(crate) fn ejection(&self) -> Option<(Reason, Instant)> {
         match self.phase {
-            Phase::Closed { .. } => Some(Admission::Ordinary),
-            Phase::Open { until } if now >= until => Some(Admission::Probe),
-            Phase::Open { .. } | Phase::HalfOpen => None,
+            Phase::Closed { .. } => None,
+            Phase::Open { until } | Phase::HalfOpen { until } => Some((self.reason, until)),
         }
     }
 
-    /// Admits an attempt; a probe takes the one place there is.
-    pub(crate) fn admit(&mut self, now: Instant) -> Option<Admission> {
-        let admission = self.admits(now)?;
-        if admission == Admission::Probe {
-            self.phase = Phase::HalfOpen;
+    /// Admits an attempt; a probe takes the one place there is. None: not now.
+    pub(crate) fn admit(&mut self, limits: &Limits, now: Instant) -> Option<Admission> {
+        match self.ejection() {
+            None => Some(Admission::Ordinary),
+            Some((_, until)) if now >= until => {
+                // A probe may be a stream that lasts for hours: the next one waits for
+                // its verdict as long as for a first ejection, and no longer.
+                let until = now + limits.ejection;
+                self.phase = Phase::HalfOpen { until };
+                Some(Admission::Probe)
+            }
+            Some(_) => None,
         }
-        Some(admission)
     }
 
     /// A probe ended without a verdict: the next attempt may be one.
     pub(crate) fn probe_lost(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::HalfOpen) {
+        if matches!(self.phase, Phase::HalfOpen { .. }) {
             self.phase = Phase::Open { until: now };
         }
     }
@@ -108,31 +191,55 @@ impl Breaker {
         &mut self,
         success: bool,
         admission: Admission,
-        limits: Limits,
+        limits: &Limits,
         now: Instant,
         may_eject: impl FnOnce() -> bool,
     ) -> Option<Change> {
         match (self.phase, admission) {
-            (Phase::HalfOpen, Admission::Probe) if success => Some(self.close(now)),
-            (Phase::HalfOpen, Admission::Probe) => Some(self.open(limits, now)),
-            (Phase::Closed { since, .. }, _) if success => {
-                self.phase = Phase::Closed { failures: 0, since };
-                None
-            }
+            (Phase::HalfOpen { .. }, Admission::Probe) if success => Some(self.close(now)),
+            (Phase::HalfOpen { .. }, Admission::Probe) => Some(self.open(self.reason, limits, now)),
             (Phase::Closed { failures, since }, _) => {
-                let failures = failures.saturating_add(1);
+                let failures = if success {
+                    0
+                } else {
+                    failures.saturating_add(1)
+                };
                 self.phase = Phase::Closed { failures, since };
-                let due =
-                    limits.consecutive_failures > 0 && failures >= limits.consecutive_failures;
-                if !due || !may_eject() {
-                    return None;
-                }
-                self.forgive(limits, since, now);
-                Some(self.open(limits, now))
+                let counts = self.count(success, limits, now);
+                let reason = due(success, failures, counts, limits)?;
+                self.eject(reason, limits, now, may_eject)
             }
             // An attempt from before the ejection: its news is old.
-            (Phase::Open { .. } | Phase::HalfOpen, _) => None,
+            (Phase::Open { .. } | Phase::HalfOpen { .. }, _) => None,
         }
+    }
+
+    /// Ejects a closed endpoint on a verdict from outside.
+    pub(crate) fn eject(
+        &mut self,
+        reason: Reason,
+        limits: &Limits,
+        now: Instant,
+        may_eject: impl FnOnce() -> bool,
+    ) -> Option<Change> {
+        let Phase::Closed { since, .. } = self.phase else {
+            return None;
+        };
+        if !may_eject() {
+            return None;
+        }
+        self.forgive(limits, since, now);
+        Some(self.open(reason, limits, now))
+    }
+
+    fn count(&mut self, success: bool, limits: &Limits, now: Instant) -> Counts {
+        let Some(share) = &limits.failure_share else {
+            return Counts::default();
+        };
+        let window = self
+            .window
+            .get_or_insert_with(|| Box::new(Window::new(now)));
+        window.count(success, share.window, now)
     }
 
     fn close(&mut self, now: Instant) -> Change {
@@ -140,22 +247,22 @@ impl Breaker {
             failures: 0,
             since: now,
         };
+        self.window = None;
         Change::Readmitted
     }
 
-    fn open(&mut self, limits: Limits, now: Instant) -> Change {
+    fn open(&mut self, reason: Reason, limits: &Limits, now: Instant) -> Change {
         self.times = self.times.saturating_add(1);
-        let length = limits
-            .ejection
-            .saturating_mul(self.times.min(LONGEST_EJECTION));
+        self.reason = reason;
+        let length = limits.length(self.times);
         self.phase = Phase::Open {
             until: now + length,
         };
-        Change::Ejected(length)
+        Change::Ejected(reason, length)
     }
 
     /// Each stretch of one ejection's length spent closed takes one back.
-    fn forgive(&mut self, limits: Limits, since: Instant, now: Instant) {
+    fn forgive(&mut self, limits: &Limits, since: Instant, now: Instant) {
         let closed = now.saturating_duration_since(since).as_millis();
         let earned = closed / limits.ejection.as_millis().max(1);
         self.times = self
@@ -164,112 +271,18 @@ impl Breaker {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::Instant;
-
-    use super::{Admission, Breaker, Change, Limits};
-
-    const LIMITS: Limits = Limits {
-        consecutive_failures: 3,
-        ejection: Duration::from_secs(5),
-    };
-
-    fn fail(breaker: &mut Breaker, now: Instant, times: u32) -> Option<Change> {
-        (0..times)
-            .map(|_| breaker.vote(false, Admission::Ordinary, LIMITS, now, || true))
-            .last()
-            .flatten()
+/// Whether a failure is one too many.
+fn due(success: bool, failures: u32, counts: Counts, limits: &Limits) -> Option<Reason> {
+    if success {
+        return None;
     }
-
-    #[tokio::test]
-    async fn failures_in_a_row_eject_and_a_success_between_them_does_not() {
-        let now = Instant::now();
-        let mut breaker = Breaker::new(now);
-        assert_eq!(fail(&mut breaker, now, 2), None);
-        breaker.vote(true, Admission::Ordinary, LIMITS, now, || true);
-        assert_eq!(fail(&mut breaker, now, 2), None);
-        assert_eq!(
-            fail(&mut breaker, now, 1),
-            Some(Change::Ejected(LIMITS.ejection))
-        );
-        assert_eq!(breaker.admits(now), None);
+    if limits.consecutive_failures > 0 && failures >= limits.consecutive_failures {
+        return Some(Reason::ConsecutiveFailures);
     }
-
-    #[tokio::test]
-    async fn a_cluster_that_cannot_spare_the_endpoint_keeps_it() {
-        let now = Instant::now();
-        let mut breaker = Breaker::new(now);
-        for _ in 0..9 {
-            assert_eq!(
-                breaker.vote(false, Admission::Ordinary, LIMITS, now, || false),
-                None
-            );
-        }
-        assert_eq!(breaker.admits(now), Some(Admission::Ordinary));
-    }
-
-    #[tokio::test]
-    async fn one_probe_decides_and_others_wait() {
-        let start = Instant::now();
-        let mut breaker = Breaker::new(start);
-        fail(&mut breaker, start, 3);
-        let due = start + LIMITS.ejection;
-        assert_eq!(breaker.admit(due), Some(Admission::Probe));
-        assert_eq!(breaker.admit(due), None, "there is one probe at a time");
-        let verdict = breaker.vote(true, Admission::Probe, LIMITS, due, || true);
-        assert_eq!(verdict, Some(Change::Readmitted));
-        assert_eq!(breaker.admit(due), Some(Admission::Ordinary));
-    }
-
-    #[tokio::test]
-    async fn a_failed_probe_ejects_for_longer() {
-        let start = Instant::now();
-        let mut breaker = Breaker::new(start);
-        fail(&mut breaker, start, 3);
-        let due = start + LIMITS.ejection;
-        breaker.admit(due);
-        let verdict = breaker.vote(false, Admission::Probe, LIMITS, due, || true);
-        assert_eq!(verdict, Some(Change::Ejected(LIMITS.ejection * 2)));
-    }
-
-    #[tokio::test]
-    async fn a_probe_without_a_verdict_frees_its_place() {
-        let start = Instant::now();
-        let mut breaker = Breaker::new(start);
-        fail(&mut breaker, start, 3);
-        let due = start + LIMITS.ejection;
-        breaker.admit(due);
-        breaker.probe_lost(due);
-        assert_eq!(breaker.admit(due), Some(Admission::Probe));
-    }
-
-    #[tokio::test]
-    async fn old_news_does_not_move_an_open_breaker() {
-        let now = Instant::now();
-        let mut breaker = Breaker::new(now);
-        fail(&mut breaker, now, 3);
-        assert_eq!(
-            breaker.vote(true, Admission::Ordinary, LIMITS, now, || true),
-            None
-        );
-        assert_eq!(breaker.admits(now), None);
-    }
-
-    #[tokio::test]
-    async fn a_good_time_since_the_last_ejection_shortens_the_next() {
-        let start = Instant::now();
-        let mut breaker = Breaker::new(start);
-        fail(&mut breaker, start, 3);
-        let due = start + LIMITS.ejection;
-        breaker.admit(due);
-        breaker.vote(true, Admission::Probe, LIMITS, due, || true);
-        let later = due + LIMITS.ejection * 3;
-        assert_eq!(
-            fail(&mut breaker, later, 3),
-            Some(Change::Ejected(LIMITS.ejection))
-        );
-    }
+    let limit = limits.failure_share.as_ref()?;
+    let share = f64::from(counts.failures) / f64::from(counts.attempts.max(1));
+    (counts.attempts >= limit.minimum && share >= limit.share).then_some(Reason::FailureShare)
 }
+
+#[cfg(test)]
+mod tests;

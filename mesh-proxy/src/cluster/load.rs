@@ -9,8 +9,7 @@ use tokio::time::Instant;
 /// Time in which the weight of an observation falls to 1/e; Finagle's and Linkerd's figure.
 const DECAY: Duration = Duration::from_secs(10);
 
-/// Latency assumed before the first answer, seconds: Linkerd's default. High enough
-/// that a new endpoint is not flooded, low enough that it is tried.
+/// Latency assumed before the first answer, seconds: Linkerd's default.
 const ASSUMED: f64 = 0.03;
 
 /// The moving average.
@@ -18,6 +17,8 @@ const ASSUMED: f64 = 0.03;
 pub(crate) struct PeakEwma {
     seconds: f64,
     at: Instant,
+    /// There was an answer: the figure is not just assumed.
+    known: bool,
 }
 
 impl PeakEwma {
@@ -27,7 +28,17 @@ impl PeakEwma {
         Self {
             seconds: ASSUMED,
             at: now,
+            known: false,
         }
+    }
+
+    /// Load with so many attempts in flight and one more. An endpoint of which nothing
+    /// is known and nothing awaited gets that one: else a new one among fast ones would
+    /// wait until the assumption has faded, and a burst would find it unknown.
+    #[must_use]
+    pub(crate) fn load(&self, in_flight: u32, now: Instant) -> f64 {
+        let next = f64::from(in_flight) + f64::from(u8::from(self.known));
+        self.read(now) * next
     }
 
     /// Latency in seconds, as it has faded until now: an endpoint that was slow is
@@ -42,7 +53,8 @@ impl PeakEwma {
     pub(crate) fn observe(&mut self, latency: Duration, success: bool, now: Instant) {
         let latency = latency.as_secs_f64();
         let weight = Self::weight(now.saturating_duration_since(self.at));
-        self.seconds = if latency > self.seconds {
+        let first = !std::mem::replace(&mut self.known, true);
+        self.seconds = if latency > self.seconds || (first && success) {
             latency
         } else if success {
             self.seconds * weight + latency * (1.0 - weight)
@@ -75,6 +87,16 @@ mod tests {
         assert!((load.read(later) - (-1.0_f64).exp()).abs() < 1e-9);
         load.observe(Duration::from_millis(10), true, later);
         assert!(load.read(later) < 0.4, "good answers lower it");
+    }
+
+    #[tokio::test]
+    async fn the_first_answer_replaces_what_was_assumed() {
+        let now = Instant::now();
+        let mut load = PeakEwma::new(now);
+        assert!(load.load(0, now) < 1e-9, "a new endpoint is tried");
+        assert!(load.load(1, now) > 0.02, "but not by everyone at once");
+        load.observe(Duration::from_millis(1), true, now);
+        assert!((load.load(1, now) - 0.002).abs() < 1e-9);
     }
 
     #[tokio::test]

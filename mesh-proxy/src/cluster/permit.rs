@@ -3,16 +3,13 @@
 
 use std::sync::Arc;
 
-use mesh_telemetry::proxy::{BreakerState, ProcessEvent, emit};
+use mesh_telemetry::proxy::BreakerState;
 use tokio::time::Instant;
 
 use super::{
     Cluster, Endpoint,
     breaker::{Admission, Change},
 };
-
-/// Why the breaker ejects, in metrics and spans.
-pub(crate) const EJECTION_REASON: &str = "consecutive_failures";
 
 /// See the module.
 #[derive(Debug)]
@@ -22,6 +19,8 @@ pub(crate) struct Permit {
     admission: Admission,
     load: f64,
     began: Instant,
+    /// When the head of the answer was there.
+    answered: Option<Instant>,
     voted: bool,
 }
 
@@ -33,7 +32,8 @@ impl Permit {
         now: Instant,
     ) -> Option<Self> {
         let admission = if endpoint.is_ejected() {
-            endpoint.with_breaker(|breaker| breaker.admit(now))?
+            let (members, limits) = (&cluster.members, &cluster.limits);
+            endpoint.with_breaker(members, |breaker| breaker.admit(limits, now))?
         } else {
             Admission::Ordinary
         };
@@ -45,6 +45,7 @@ impl Permit {
             admission,
             load,
             began: now,
+            answered: None,
             voted: false,
         })
     }
@@ -67,34 +68,32 @@ impl Permit {
         self.admission
     }
 
-    /// Casts the vote on this attempt and records its latency, once; later calls do nothing.
+    /// The head of the answer is there, the vote will follow: latency ends here.
+    pub(crate) fn answered(&mut self, now: Instant) {
+        self.answered = Some(now);
+    }
+
+    /// Casts the vote on this attempt and records its latency.
     pub(crate) fn vote(mut self, success: bool, now: Instant) -> (Option<Change>, VotedPermit) {
         self.voted = true;
-        let latency = now.saturating_duration_since(self.began);
+        let answered = self.answered.unwrap_or(now);
+        let latency = answered.saturating_duration_since(self.began);
         self.endpoint.observe(latency, success, now);
-        let limits = self.cluster.limits();
-        let change = self.endpoint.with_breaker(|breaker| {
-            breaker.vote(success, self.admission, limits, now, || {
-                self.cluster.may_eject()
-            })
-        });
-        if let Some(change) = change {
-            self.report(change);
-        }
+        let change = self.cast(success, self.admission, now);
         (change, VotedPermit(self))
     }
 
-    fn report(&self, change: Change) {
-        let (cluster, endpoint) = (&*self.cluster.name, self.endpoint.address());
-        match change {
-            Change::Ejected(_) => emit(&ProcessEvent::EndpointEjected {
-                cluster,
-                endpoint,
-                reason: EJECTION_REASON,
-            }),
-            Change::Readmitted => emit(&ProcessEvent::EndpointReadmitted { cluster, endpoint }),
+    fn cast(&self, success: bool, admission: Admission, now: Instant) -> Option<Change> {
+        let (members, limits) = (&self.cluster.members, &*self.cluster.limits);
+        self.endpoint.count(success);
+        let change = self.endpoint.with_breaker(members, |breaker| {
+            let may = || members.reserve_ejection(&self.endpoint, limits.max_ejected);
+            breaker.vote(success, admission, limits, now, may)
+        });
+        if let Some(change) = change {
+            members.announce(&self.endpoint, change);
         }
-        self.cluster.report_endpoints();
+        change
     }
 }
 
@@ -103,14 +102,23 @@ impl Drop for Permit {
         self.endpoint.end();
         if !self.voted && self.admission == Admission::Probe {
             self.endpoint
-                .with_breaker(|breaker| breaker.probe_lost(Instant::now()));
+                .with_breaker(&self.cluster.members, |breaker| {
+                    breaker.probe_lost(Instant::now());
+                });
         }
     }
 }
 
 /// A permit whose vote is cast: it still counts as load until it is dropped.
 #[derive(Debug)]
-pub(crate) struct VotedPermit(#[expect(dead_code, reason = "held for its drop")] Permit);
+pub(crate) struct VotedPermit(Permit);
+
+impl VotedPermit {
+    /// The answer looked fine and broke off: a failure, after all.
+    pub(crate) fn blame(&self, now: Instant) -> Option<Change> {
+        self.0.cast(false, Admission::Ordinary, now)
+    }
+}
 
 impl Endpoint {
     /// For people: `closed`, `half_open` or `open`.

@@ -48,7 +48,8 @@ pub struct Cluster {
     /// Ejects endpoints that fail more than the others; none: no comparison.
     #[serde(default)]
     pub success_rate: Option<SuccessRate>,
-    /// First ejection; it grows with every further one (times 1, 2, 3, …), with jitter.
+    /// First ejection; it grows with every further one (times 1, 2, 3, …). Up to a tenth
+    /// of each is left to chance.
     #[serde(default = "Cluster::default_ejection", with = "units::duration")]
     #[schemars(with = "units::DurationText")]
     pub ejection: Duration,

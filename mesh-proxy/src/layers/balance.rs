@@ -8,6 +8,7 @@ use super::{Around, Fallible};
 use crate::{
     body::Response,
     call::{Placed, Try},
+    cluster::{Cluster, Permit},
     error::ProxyError,
     shared::Shared,
 };
@@ -20,12 +21,23 @@ impl Balance {
         Self(Arc::clone(shared))
     }
 
-    fn place(&self, one: Try) -> Result<Placed, ProxyError> {
+    fn pick(&self, cluster: &Arc<Cluster>, one: &Try) -> Result<Permit, ProxyError> {
+        let key = cluster.key(one.request.headers());
+        cluster.pick(one.tried.as_ref(), key, &self.0.random, Instant::now())
+    }
+
+    async fn place(&self, one: Try) -> Result<Placed, ProxyError> {
         let no_cluster = || ProxyError::NoRoute {
             authority: String::new(),
         };
         let cluster = one.route.cluster.as_ref().ok_or_else(no_cluster)?;
-        let permit = cluster.pick(one.tried.as_ref(), &self.0.random, Instant::now())?;
+        let permit = match self.pick(cluster, &one) {
+            Err(_) if cluster.is_undiscovered() => {
+                cluster.discovered().await;
+                self.pick(cluster, &one)?
+            }
+            picked => picked?,
+        };
         if let Some(tried) = &one.tried {
             tried.add(permit.endpoint());
         }
@@ -45,7 +57,7 @@ impl<Next: Fallible<Placed>> Around<Try, Next> for Balance {
     type Error = ProxyError;
 
     async fn call(&self, one: Try, mut next: Next) -> Result<Response, ProxyError> {
-        let placed = self.place(one)?;
+        let placed = self.place(one).await?;
         next.call(placed).await
     }
 }

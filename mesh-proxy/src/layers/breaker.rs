@@ -1,15 +1,19 @@
 //! Tells the endpoint's breaker how the attempt went.
+//!
+//! HTTP says so in the head of the answer, gRPC at the end of its body: there the
+//! vote waits for the trailers.
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use mesh_telemetry::proxy::{AttemptEvent, AttemptScope};
 use tokio::time::Instant;
 
 use super::{Around, Fallible};
 use crate::{
-    body::{Keep, Response, watched_response},
+    body::{End, Keep, Response, Watch, watched_response},
     call::Attempt,
-    cluster::{EJECTION_REASON, Permit, breaker::Change},
+    cluster::{Permit, VotedPermit, breaker::Change},
     error::{ProxyError, Side},
+    grpc,
 };
 
 /// The layer.
@@ -24,77 +28,216 @@ impl<Next: Fallible<Attempt>> Around<Attempt, Next> for Breaker {
         // Dropped while this waits (the caller went away), the permit votes for nobody.
         let result = next.call(attempt).await;
         match permit {
-            Some(permit) => cast(permit, &scope, result),
+            Some(permit) => cast(permit, scope, result),
             None => result,
         }
     }
 }
 
+/// The endpoint is busy with the attempt until the body of the answer is read.
 fn cast(
-    permit: Permit,
-    scope: &AttemptScope,
+    mut permit: Permit,
+    scope: AttemptScope,
     result: Result<Response, ProxyError>,
 ) -> Result<Response, ProxyError> {
-    let Some(success) = vote(&result) else {
-        return result.map(|response| watched_response(response, Keep(permit)));
-    };
-    let (change, permit) = permit.vote(success, Instant::now());
-    if let Some(Change::Ejected(duration)) = change {
-        let reason = EJECTION_REASON;
-        scope.emit(AttemptEvent::Ejected { reason, duration });
+    let now = Instant::now();
+    match verdict(&result) {
+        Verdict::Nothing => result.map(|response| watched_response(response, Keep(permit))),
+        Verdict::Is(success) => {
+            let (change, permit) = permit.vote(success, now);
+            tell(&scope, change);
+            result.map(|response| {
+                // Whoever failed already is not blamed twice.
+                let scope = success.then_some(scope);
+                watched_response(response, Rest { permit, scope })
+            })
+        }
+        Verdict::Later => {
+            permit.answered(now);
+            let status = None;
+            result.map(|response| {
+                let call = Call {
+                    permit,
+                    scope,
+                    status,
+                };
+                watched_response(response, call)
+            })
+        }
     }
-    // The endpoint is busy with this attempt until its body is read.
-    result.map(|response| watched_response(response, Keep(permit)))
 }
 
-/// Success or failure of the endpoint; none: it says nothing about the endpoint.
-fn vote(result: &Result<Response, ProxyError>) -> Option<bool> {
+fn tell(scope: &AttemptScope, change: Option<Change>) {
+    if let Some(Change::Ejected(reason, duration)) = change {
+        let reason = reason.as_str();
+        scope.emit(AttemptEvent::Ejected { reason, duration });
+    }
+}
+
+/// What an outcome says about the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Success or failure.
+    Is(bool),
+    /// The end of the body will tell.
+    Later,
+    /// Nothing.
+    Nothing,
+}
+
+impl From<Option<bool>> for Verdict {
+    fn from(vote: Option<bool>) -> Self {
+        vote.map_or(Self::Nothing, Self::Is)
+    }
+}
+
+fn verdict(result: &Result<Response, ProxyError>) -> Verdict {
     match result {
-        Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => None,
-        Ok(response) => Some(!response.status().is_server_error()),
-        Err(ProxyError::Fault { status, .. }) if *status == StatusCode::TOO_MANY_REQUESTS => None,
-        Err(ProxyError::Fault { status, .. }) => Some(!status.is_server_error()),
-        Err(error) if error.side() == Side::Upstream => Some(false),
-        Err(_) => None,
+        Ok(response) => match grpc::status(response.headers()) {
+            Some(status) if is_grpc(response) => grpc_vote(status).into(),
+            None if is_grpc(response) => Verdict::Later,
+            _ => http_vote(response.status()).into(),
+        },
+        Err(ProxyError::Fault { status, .. }) => http_vote(*status).into(),
+        Err(error) if error.side() == Side::Upstream => Verdict::Is(false),
+        Err(_) => Verdict::Nothing,
+    }
+}
+
+fn http_vote(status: StatusCode) -> Option<bool> {
+    (status != StatusCode::TOO_MANY_REQUESTS).then(|| !status.is_server_error())
+}
+
+/// An answer whose outcome stands in `grpc-status`.
+fn is_grpc(response: &Response) -> bool {
+    response.status() == StatusCode::OK && grpc::is_grpc(response.headers())
+}
+
+/// Success or failure of the endpoint; none: the status says nothing about it.
+///
+/// Codes that a correct server gives a wrong request are successes, as 4xx are.
+fn grpc_vote(status: u16) -> Option<bool> {
+    match status {
+        // Given up on by the caller; a quota, which is what 429 is to HTTP.
+        grpc::CANCELLED | grpc::RESOURCE_EXHAUSTED => None,
+        grpc::UNKNOWN
+        | grpc::DEADLINE_EXCEEDED
+        | grpc::INTERNAL
+        | grpc::UNAVAILABLE
+        | grpc::DATA_LOSS => Some(false),
+        _ => Some(true),
+    }
+}
+
+/// The rest of an answer after the vote: one that breaks off is a failure, after all.
+struct Rest {
+    permit: VotedPermit,
+    /// None: the endpoint is blamed already.
+    scope: Option<AttemptScope>,
+}
+
+impl Watch for Rest {
+    fn ended(self, end: End) {
+        if end == End::Failed
+            && let Some(scope) = &self.scope
+        {
+            tell(scope, self.permit.blame(Instant::now()));
+        }
+    }
+}
+
+/// An answer to a gRPC call whose status is still to come.
+struct Call {
+    permit: Permit,
+    scope: AttemptScope,
+    status: Option<u16>,
+}
+
+impl Watch for Call {
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        self.status = grpc::status(trailers);
+    }
+
+    fn ended(self, end: End) {
+        let vote = match (self.status, end) {
+            (Some(status), _) => grpc_vote(status),
+            // The protocol knows no answer without a status.
+            (None, End::Complete | End::Failed) => Some(false),
+            // The caller went away: the dropped permit votes for nobody.
+            (None, End::Dropped) => None,
+        };
+        if let Some(success) = vote {
+            let (change, _voted) = self.permit.vote(success, Instant::now());
+            tell(&self.scope, change);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
+    use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 
-    use super::vote;
+    use super::{Verdict, verdict};
     use crate::{
         body::{Body, Response},
         error::ProxyError,
     };
 
-    fn answer(status: u16) -> Option<bool> {
+    fn answer(status: u16) -> Verdict {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        vote(&Ok(response))
+        verdict(&Ok(response))
     }
 
-    fn fault(status: u16) -> Option<bool> {
+    fn call(kind: &'static str, grpc_status: Option<&'static str>) -> Verdict {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let Some(status) = grpc_status {
+            headers.insert("grpc-status", HeaderValue::from_static(status));
+        }
+        verdict(&Ok(response))
+    }
+
+    fn fault(status: u16) -> Verdict {
         let status = StatusCode::from_u16(status).unwrap();
         let rule = "r".into();
-        vote(&Err(ProxyError::Fault { rule, status }))
+        verdict(&Err(ProxyError::Fault { rule, status }))
     }
 
     #[test]
     fn votes_follow_the_table() {
         for status in [200, 204, 301, 404] {
-            assert_eq!(answer(status), Some(true), "{status}");
+            assert_eq!(answer(status), Verdict::Is(true), "{status}");
         }
         for status in [500, 502, 503, 504] {
-            assert_eq!(answer(status), Some(false), "{status}");
-            assert_eq!(fault(status), Some(false), "fault {status}");
+            assert_eq!(answer(status), Verdict::Is(false), "{status}");
+            assert_eq!(fault(status), Verdict::Is(false), "fault {status}");
         }
-        assert_eq!(answer(429), None);
-        assert_eq!(fault(429), None);
-        assert_eq!(fault(404), Some(true));
-        assert_eq!(vote(&Err(ProxyError::AttemptTimeout)), Some(false));
-        assert_eq!(vote(&Err(ProxyError::Deadline)), Some(false));
-        assert_eq!(vote(&Err(ProxyError::Overload)), None);
+        assert_eq!(answer(429), Verdict::Nothing);
+        assert_eq!(fault(429), Verdict::Nothing);
+        assert_eq!(fault(404), Verdict::Is(true));
+        let of = |error| verdict(&Err(error));
+        assert_eq!(of(ProxyError::AttemptTimeout), Verdict::Is(false));
+        assert_eq!(of(ProxyError::Deadline), Verdict::Is(false));
+        assert_eq!(of(ProxyError::Overload), Verdict::Nothing);
+    }
+
+    #[test]
+    fn grpc_votes_by_its_own_status() {
+        for code in ["2", "4", "13", "14", "15"] {
+            let verdict = call("application/grpc", Some(code));
+            assert_eq!(verdict, Verdict::Is(false), "{code}");
+        }
+        for code in ["0", "3", "5", "7", "9", "12", "16"] {
+            let verdict = call("application/grpc+proto", Some(code));
+            assert_eq!(verdict, Verdict::Is(true), "{code}");
+        }
+        for code in ["1", "8"] {
+            let verdict = call("application/grpc", Some(code));
+            assert_eq!(verdict, Verdict::Nothing, "{code}");
+        }
+        assert_eq!(call("application/grpc", None), Verdict::Later);
+        assert_eq!(call("application/grpc-web+proto", None), Verdict::Is(true));
     }
 }

@@ -28,7 +28,10 @@ pub static LABELS: &[Label] = &[
         "service from configuration; `unknown` before a route is found",
     ),
     label("direction", "inbound, outbound"),
-    label("endpoint", "`host:port` from configuration; on gauges only"),
+    label(
+        "endpoint",
+        "`host:port` from configuration or DNS; on gauges only",
+    ),
     label(
         "error_type",
         "empty without an error; a status from 400 (client) or 500 (server) on, `cancelled`, or a bounded code",
@@ -54,7 +57,7 @@ pub static LABELS: &[Label] = &[
     label("product", "product id of the shop"),
     label(
         "reason",
-        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limited, overload, adaptive_limit, body_too_large (shed); consecutive_failures (ejected)",
+        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limited, overload, adaptive_limit, body_too_large (shed); consecutive_failures, failure_share, success_rate (ejected)",
     ),
     label("response_class", "1xx to 5xx; `none` without an answer"),
     label("response_code", "100 to 599; `0` without an answer"),
@@ -64,7 +67,7 @@ pub static LABELS: &[Label] = &[
     ),
     label(
         "result",
-        "exported, dropped, failed (spans); won, lost, failed, cancelled, refused (hedges); ok, refused, timeout, error (connects); ok, error, untrusted, expired, wrong_identity, timeout (handshakes); charged, replayed, declined, failed, refunded (payments)",
+        "exported, dropped, failed (spans); won, lost, failed, cancelled, refused (hedges); ok, refused, timeout, error (connects); ok, unhealthy, refused, timeout, error (health checks); ok, empty, error (DNS lookups); ok, error, untrusted, expired, wrong_identity, timeout (handshakes); charged, replayed, declined, failed, refunded (payments)",
     ),
     label(
         "route",

@@ -186,6 +186,20 @@ pub enum ProcessEvent<'a> {
         /// Out by health checks.
         unhealthy: usize,
     },
+    /// A health check asked an endpoint.
+    HealthChecked {
+        /// The cluster.
+        cluster: &'a str,
+        /// `ok`, `unhealthy`, `refused`, `timeout` or `error`.
+        result: &'static str,
+    },
+    /// The endpoints of a cluster were looked up by name.
+    Discovered {
+        /// The cluster.
+        cluster: &'a str,
+        /// `ok`, `empty` or `error`.
+        result: &'static str,
+    },
     /// A policy is in force.
     ConfigApplied {
         /// Its revision; 0 for the file's.

@@ -50,6 +50,12 @@ pub fn emit(event: &ProcessEvent<'_>) {
                 gauge(&catalog::ENDPOINTS, &[cluster, state]).set(number as f64);
             }
         }
+        ProcessEvent::HealthChecked { cluster, result } => {
+            counter(&catalog::HEALTH_CHECKS, &[cluster, result]).increment(1);
+        }
+        ProcessEvent::Discovered { cluster, result } => {
+            counter(&catalog::DNS_LOOKUPS, &[cluster, result]).increment(1);
+        }
         ProcessEvent::ConfigApplied { revision } => {
             gauge(&catalog::CONFIG_REVISION, &[]).set(revision as f64);
             gauge(&catalog::CONFIG_RELOADED, &[]).set(1.0);

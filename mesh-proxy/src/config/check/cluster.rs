@@ -1,7 +1,9 @@
 //! Clusters.
 
+use http::{HeaderName, uri::PathAndQuery};
+
 use super::{Findings, is_name, name_expected, policy::positive, tls};
-use crate::config::Cluster;
+use crate::config::{Balance, Cluster, Dns, DnsRecord, HealthCheck, Probe, SuccessRate};
 
 pub(super) fn check(name: &str, cluster: &Cluster, found: &mut Findings) {
     found.expect(is_name(name), "", || name_expected(name));
@@ -23,14 +25,153 @@ pub(super) fn check(name: &str, cluster: &Cluster, found: &mut Findings) {
             });
         });
     }
+    ejection(cluster, found);
+    balance(cluster, found);
+    if let Some(settings) = &cluster.dns {
+        found.under("dns", |found| dns(settings, found));
+    }
+    if let Some(settings) = &cluster.health_check {
+        found.under("health_check", |found| health_check(settings, found));
+    }
+    positive("connect_timeout", cluster.connect_timeout, found);
+    if let Some(settings) = &cluster.tls {
+        found.under("tls", |found| tls::upstream(settings, found));
+    }
+}
+
+fn ejection(cluster: &Cluster, found: &mut Findings) {
     let share = cluster.max_ejected;
     found.expect((0.0..=1.0).contains(&share), "max_ejected", || {
         format!("{share} is no share: expected 0 (none) to 1 (all)")
     });
     positive("ejection", cluster.ejection, found);
-    positive("connect_timeout", cluster.connect_timeout, found);
-    if let Some(settings) = &cluster.tls {
-        found.under("tls", |found| tls::upstream(settings, found));
+    if let Some(longest) = cluster.max_ejection {
+        let first = cluster.ejection;
+        found.expect(longest >= first, "max_ejection", || {
+            format!("{longest:?} is shorter than `ejection`, {first:?}: expected at least as much")
+        });
+    }
+    if let Some(limit) = &cluster.failure_share {
+        found.under("failure_share", |found| {
+            let share = limit.share;
+            found.expect(share > 0.0 && share <= 1.0, "share", || {
+                format!("{share} is no share of failures: expected more than 0, at most 1")
+            });
+            found.expect(limit.minimum > 0, "minimum", || {
+                "0 would eject for the first failure: expected 1 or more".to_owned()
+            });
+            positive("window", limit.window, found);
+        });
+    }
+    if let Some(rate) = &cluster.success_rate {
+        found.under("success_rate", |found| success_rate(rate, found));
+    }
+}
+
+fn success_rate(rate: &SuccessRate, found: &mut Findings) {
+    let deviations = rate.deviations;
+    let sound = deviations.is_finite() && deviations > 0.0;
+    found.expect(sound, "deviations", || {
+        format!("{deviations} is no distance: expected more than 0, as 1.9")
+    });
+    found.expect(rate.minimum > 0, "minimum", || {
+        "0 would compare endpoints without attempts: expected 1 or more".to_owned()
+    });
+    let endpoints = rate.minimum_endpoints;
+    found.expect(endpoints >= 2, "minimum_endpoints", || {
+        format!("{endpoints} cannot be compared: expected 2 or more")
+    });
+    // Of n values none lies further below the mean than this: such a policy never ejects.
+    let furthest = ((endpoints.max(2) - 1) as f64).sqrt();
+    found.expect(!sound || deviations < furthest, "deviations", || {
+        format!(
+            "among {endpoints} endpoints none can be {deviations} standard deviations below the mean: expected less than {furthest:.2}, or a larger `minimum_endpoints`"
+        )
+    });
+    positive("window", rate.window, found);
+}
+
+fn balance(cluster: &Cluster, found: &mut Findings) {
+    let Balance::ConsistentHash { header } = &cluster.balance else {
+        if let Some(time) = cluster.slow_start {
+            positive("slow_start", time, found);
+        }
+        return;
+    };
+    let named = HeaderName::from_bytes(header.as_bytes()).is_ok();
+    found.under("balance", |found| {
+        found.expect(named, "consistent-hash.header", || {
+            format!("`{header}` is no name of a header: expected one as `x-user-id`")
+        });
+    });
+    found.expect(cluster.slow_start.is_none(), "slow_start", || {
+        "has no effect with consistent-hash, where the key alone decides: leave one of them out"
+            .to_owned()
+    });
+}
+
+fn dns(settings: &Dns, found: &mut Findings) {
+    let name = &settings.name;
+    found.expect(is_host(name), "name", || {
+        format!("`{name}` is no name to look up: expected one as `payments.default.svc.cluster.local`, without scheme and port")
+    });
+    let address = settings.record != DnsRecord::Srv;
+    match settings.port {
+        None | Some(0) if address => found.report(
+            "port",
+            "is missing: addresses say nothing of ports; expected 1 to 65535, or `record: srv`",
+        ),
+        Some(_) if !address => found.report(
+            "port",
+            "has no effect: SRV records carry the port; leave it out",
+        ),
+        _ => {}
+    }
+    positive("min_ttl", settings.min_ttl, found);
+    let (least, most) = (settings.min_ttl, settings.max_ttl);
+    found.expect(least <= most, "max_ttl", || {
+        format!("{most:?} is shorter than `min_ttl`, {least:?}: expected at least as much")
+    });
+    found.expect(
+        settings.server.is_none_or(|it| it.port() != 0),
+        "server",
+        || "port 0 is no port: expected the name server's, mostly 53".to_owned(),
+    );
+}
+
+fn is_host(text: &str) -> bool {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) // lengths of RFC 1035
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+fn health_check(settings: &HealthCheck, found: &mut Findings) {
+    match &settings.probe {
+        Probe::Http(path) => {
+            let sound = path.starts_with('/') && path.parse::<PathAndQuery>().is_ok();
+            found.expect(sound, "http", || {
+                format!("`{path}` is no path: expected one as `/health`")
+            });
+        }
+        Probe::Tcp(on) => found.expect(*on, "tcp", || {
+            "`false` would check nothing: leave `health_check` out".to_owned()
+        }),
+        Probe::Grpc(_) => {}
+    }
+    positive("interval", settings.interval, found);
+    positive("timeout", settings.timeout, found);
+    for (key, value) in [
+        ("unhealthy_after", settings.unhealthy_after),
+        ("healthy_after", settings.healthy_after),
+    ] {
+        found.expect(value > 0, key, || {
+            "0 probes prove nothing: expected 1 or more".to_owned()
+        });
     }
 }
 
@@ -41,3 +182,6 @@ fn is_endpoint(text: &str) -> bool {
         (bracketed || named) && port.parse::<u16>().is_ok_and(|port| port != 0)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,10 +122,7 @@ impl Tries {
         else {
             return false;
         };
-        cluster
-            .endpoints()
-            .iter()
-            .any(|endpoint| !endpoint.is_ejected() && !tried.contains(endpoint))
+        cluster.has_other_than(tried)
     }
 
     fn withdraw(&self) -> Result<f64, &'static str> {
