@@ -1,6 +1,13 @@
 //! What would become of a request: the same decisions that the stack makes, told
 //! instead of made.
 
+mod decide;
+#[cfg(test)]
+mod tests;
+mod text;
+mod why;
+mod worst;
+
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Uri};
@@ -33,7 +40,8 @@ pub struct Explanation {
     pub limits: Limits,
     /// Where a copy may go.
     pub mirror: Option<Mirror>,
-    /// Chaos rules that can strike it.
+    /// Chaos rules that can strike it: those of its edges, and those of the services
+    /// that it goes to, which strike at their sidecars.
     pub faults: Vec<Rule>,
     /// The most that it can cost.
     pub worst_case: WorstCase,
@@ -133,6 +141,15 @@ pub struct Limits {
 }
 
 /// The most that a request can cost.
+///
+/// Attempts: one where a repetition is not allowed, else the greater of the attempts of
+/// `retry` and `hedge`: hedges count as attempts.
+///
+/// Latency: `min(deadline, attempts × attempt_timeout + pauses + delays)`. The pauses
+/// are the bounds of the backoff, `min(backoff_cap, backoff_base × 2^(n-1))` after the
+/// n-th attempt; the delays those of chaos rules of position `request`. Without an
+/// attempt timeout one attempt may take all the time. What an upstream asks for with
+/// `Retry-After` is not counted: it can stretch the pauses up to the deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WorstCase {
     /// Attempts that can reach endpoints, hedges included; the copy of a mirror is not.
@@ -154,12 +171,5 @@ pub fn explain(
     url: &Uri,
     headers: &HeaderMap,
 ) -> Explanation {
-    let _ = (policy, service, method, url, headers);
-    Explanation::default()
-}
-
-impl std::fmt::Display for Explanation {
-    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        to.write_str(self.route.as_deref().unwrap_or("no route"))
-    }
+    decide::explain(policy, service, method, url, headers)
 }
