@@ -52,6 +52,10 @@ pub(crate) enum Kind {
 
 /// What a contestant is asked to do.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that is on or off"
+)]
 pub(crate) struct Dress {
     /// Spoken on all hops that can speak it.
     pub(crate) protocol: Protocol,

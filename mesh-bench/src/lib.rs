@@ -1,4 +1,4 @@
-//! What mesh-proxy costs, side by side with Envoy, HAProxy and nginx in one run.
+//! What mesh-proxy costs, side by side with Envoy, `HAProxy` and nginx in one run.
 //!
 //! The proxies have a core to themselves; load, upstream and the receiver of spans are
 //! in this process, on another. The headline is the time that all threads of a proxy

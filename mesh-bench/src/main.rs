@@ -8,7 +8,7 @@ mod program {
     use tokio::signal::unix::{SignalKind, signal};
     use tokio_util::sync::CancellationToken;
 
-    /// What mesh-proxy costs, side by side with Envoy, HAProxy and nginx
+    /// What mesh-proxy costs, side by side with other proxies
     #[derive(Parser)]
     #[command(version, args_conflicts_with_subcommands = true)]
     struct Cli {

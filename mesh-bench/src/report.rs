@@ -30,7 +30,7 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 pub(crate) struct Table {
     pub(crate) name: &'static str,
-    pub(crate) title: String,
+    pub(crate) title: &'static str,
     /// Load of the machine before and after: how far to trust times.
     pub(crate) loads: (f64, f64),
     pub(crate) rows: Vec<Row>,
@@ -90,7 +90,6 @@ impl Row {
             .map(Sample::cpu_per_request)
             .fold(f64::MAX, f64::min);
         let has_processes = contestant.kind != Kind::Direct;
-        let share = contestant.dress.traces.unwrap_or(0.0);
         Self {
             name: contestant.name.to_owned(),
             kind: contestant.kind,
@@ -106,7 +105,9 @@ impl Row {
             failed: samples.iter().map(|sample| sample.failed).sum(),
             failure: samples.iter().find_map(|sample| sample.failure.clone()),
             memory,
-            spans_complete: spans.as_ref().is_none_or(|spans| spans.is_complete(share)),
+            spans_complete: spans
+                .as_ref()
+                .is_none_or(|spans| spans.is_complete(&contestant.dress)),
             spans,
             threads: samples.last().map(threads).unwrap_or_default(),
             footprint: None,
@@ -147,7 +148,7 @@ impl Table {
     pub(crate) fn new(scenario: &Scenario, load: f64) -> Self {
         Self {
             name: scenario.name,
-            title: scenario.title.clone(),
+            title: scenario.title,
             loads: (load, load),
             rows: Vec::new(),
             skipped: Vec::new(),

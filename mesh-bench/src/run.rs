@@ -38,7 +38,7 @@ pub(crate) async fn run(
     ground: &Ground<'_>,
 ) -> anyhow::Result<Table> {
     let mut table = Table::new(scenario, machine::load());
-    match scenario.kind {
+    match scenario.shape {
         Shape::Load(pace) => under_load(scenario, pace, effort, ground, &mut table).await?,
         Shape::Footprint => {
             for contestant in &scenario.contestants {

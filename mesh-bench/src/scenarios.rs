@@ -22,8 +22,8 @@ pub(crate) struct Scenario {
     /// For the command line.
     pub(crate) name: &'static str,
     /// For people.
-    pub(crate) title: String,
-    pub(crate) kind: Shape,
+    pub(crate) title: &'static str,
+    pub(crate) shape: Shape,
     /// The first of them that is Envoy is what ratios are to.
     pub(crate) contestants: Vec<Contestant>,
     /// What is wanted of the ratio of the first mesh-proxy to the reference.
@@ -54,146 +54,127 @@ pub(crate) enum Aim {
 
 /// All of them, in order.
 pub(crate) fn all() -> Vec<Scenario> {
-    let closed = Shape::Load(Pace::Closed {
-        in_flight: IN_FLIGHT,
-    });
-    let mut all = vec![
-        scenario(
-            "plain",
-            "a route and nothing else",
-            closed,
-            plain(Http1),
-            None,
-        ),
-        scenario(
-            "plain-h2",
-            "a route and nothing else, HTTP/2",
-            closed,
-            plain(Http2),
-            None,
-        ),
-        scenario(
-            "all-1",
-            "everything on, 1 % traced",
-            closed,
-            everything(Http1, 0.01),
-            Some(Aim::Cpu(0.32)),
-        ),
-        scenario(
-            "all-100",
-            "everything on, 100 % traced",
-            closed,
-            everything(Http1, 1.0),
-            Some(Aim::Cpu(0.28)),
-        ),
-        scenario(
-            "all-1-h2",
-            "everything on, 1 % traced, HTTP/2",
-            closed,
-            everything(Http2, 0.01),
-            None,
-        ),
-        scenario(
-            "all-100-h2",
-            "everything on, 100 % traced, HTTP/2",
-            closed,
-            everything(Http2, 1.0),
-            None,
-        ),
-        scenario(
-            "two-hops",
-            "two hops, everything on, 100 % traced",
-            closed,
-            two_hops(Http1),
-            None,
-        ),
-        scenario(
-            "two-hops-h2",
-            "two hops, everything on, 100 % traced, HTTP/2",
-            closed,
-            two_hops(Http2),
-            None,
-        ),
-        scenario(
-            "two-hops-mtls",
-            "two hops with mTLS between them, against two plain ones",
-            closed,
-            mutual_tls(),
-            Some(Aim::Cpu(0.4)),
-        ),
-    ];
-    let rate = Shape::Load(Pace::Rate { per_second: RATE });
-    all.extend([
-        scenario(
-            "rate",
-            "1,000 requests a second, everything on, 1 % traced",
-            rate,
-            at_rate(Http1),
-            Some(Aim::AddedP99(0.6)),
-        ),
-        scenario(
-            "rate-h2",
-            "1,000 requests a second, everything on, 1 % traced, HTTP/2",
-            rate,
-            at_rate(Http2),
-            None,
-        ),
-        scenario(
-            "routes",
-            "1 and 1,000 routes",
-            closed,
-            routes(),
-            Some(Aim::Flat(0.1)),
-        ),
-        scenario(
-            "rules",
-            "1 and 1,000 chaos rules on other routes",
-            closed,
-            rules(),
-            Some(Aim::Flat(0.1)),
-        ),
-        scenario(
-            "endpoints",
-            "1 and 1,000 endpoints",
-            closed,
-            endpoints(),
-            Some(Aim::Flat(0.1)),
-        ),
-        scenario(
-            "back-end",
-            "a telemetry back end that is alive, dead, hanging",
-            closed,
-            back_ends(),
-            None,
-        ),
-        scenario(
-            "memory",
-            "memory and start",
-            Shape::Footprint,
-            everything(Http1, 0.01),
-            Some(Aim::Memory {
-                idle: 8e6,
-                connection: 8192.0,
-            }),
-        ),
-    ]);
-    all
+    [
+        one_hop(),
+        further_hops(),
+        fixed_rate(),
+        growth(),
+        footprint(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn closed(name: &'static str, title: &'static str, contestants: Vec<Contestant>) -> Scenario {
+    let in_flight = IN_FLIGHT;
+    scenario(
+        name,
+        title,
+        Shape::Load(Pace::Closed { in_flight }),
+        contestants,
+    )
+}
+
+fn paced(name: &'static str, title: &'static str, contestants: Vec<Contestant>) -> Scenario {
+    let per_second = RATE;
+    scenario(
+        name,
+        title,
+        Shape::Load(Pace::Rate { per_second }),
+        contestants,
+    )
 }
 
 fn scenario(
     name: &'static str,
-    title: &str,
-    kind: Shape,
+    title: &'static str,
+    shape: Shape,
     contestants: Vec<Contestant>,
-    aim: Option<Aim>,
 ) -> Scenario {
     Scenario {
         name,
-        title: title.to_owned(),
-        kind,
+        title,
+        shape,
         contestants,
-        aim,
+        aim: None,
     }
+}
+
+impl Scenario {
+    fn aim(self, aim: Aim) -> Self {
+        Self {
+            aim: Some(aim),
+            ..self
+        }
+    }
+}
+
+fn one_hop() -> Vec<Scenario> {
+    let traced = "everything on, 1 % traced";
+    let all_traced = "everything on, 100 % traced";
+    vec![
+        closed("plain", "a route and nothing else", plain(Http1)),
+        closed("plain-h2", "a route and nothing else, HTTP/2", plain(Http2)),
+        closed("all-1", traced, everything(Http1, 0.01)).aim(Aim::Cpu(0.32)),
+        closed("all-100", all_traced, everything(Http1, 1.0)).aim(Aim::Cpu(0.28)),
+        closed(
+            "all-1-h2",
+            "HTTP/2, everything on, 1 % traced",
+            everything(Http2, 0.01),
+        ),
+        closed(
+            "all-100-h2",
+            "HTTP/2, everything on, 100 % traced",
+            everything(Http2, 1.0),
+        ),
+    ]
+}
+
+fn further_hops() -> Vec<Scenario> {
+    let mutual = "two hops with mTLS between them, against two plain ones";
+    vec![
+        closed(
+            "two-hops",
+            "two hops, everything on, 100 % traced",
+            two_hops(Http1),
+        ),
+        closed(
+            "two-hops-h2",
+            "two hops, HTTP/2, everything on, 100 % traced",
+            two_hops(Http2),
+        ),
+        closed("two-hops-mtls", mutual, mutual_tls()).aim(Aim::Cpu(0.4)),
+    ]
+}
+
+fn fixed_rate() -> Vec<Scenario> {
+    let title = "1,000 requests a second, everything on, 1 % traced";
+    let http2 = "1,000 requests a second, HTTP/2, everything on, 1 % traced";
+    vec![
+        paced("rate", title, at_rate(Http1)).aim(Aim::AddedP99(0.6)),
+        paced("rate-h2", http2, at_rate(Http2)),
+    ]
+}
+
+fn growth() -> Vec<Scenario> {
+    let flat = Aim::Flat(0.1);
+    let back_end = "a telemetry back end that is alive, dead, hanging";
+    vec![
+        closed("routes", "1 and 1,000 routes", routes()).aim(flat),
+        closed("rules", "1 and 1,000 chaos rules on other routes", rules()).aim(flat),
+        closed("endpoints", "1 and 1,000 endpoints", endpoints()).aim(flat),
+        closed("back-end", back_end, back_ends()),
+    ]
+}
+
+fn footprint() -> Vec<Scenario> {
+    let (idle, connection) = (8e6, 8192.0);
+    let all = five(&Dress::everything(Http1, 0.01));
+    vec![
+        scenario("memory", "memory and start", Shape::Footprint, all)
+            .aim(Aim::Memory { idle, connection }),
+    ]
 }
 
 fn one(name: &'static str, kind: Kind, dress: &Dress) -> Contestant {
@@ -214,7 +195,7 @@ fn plain(protocol: Protocol) -> Vec<Contestant> {
     five(&Dress::plain(protocol))
 }
 
-/// HAProxy and nginx have a log and no more; Envoy, where every request is traced, also
+/// `HAProxy` and nginx have a log and no more; Envoy, where every request is traced, also
 /// with half the spans and with batches as large as ours.
 fn everything(protocol: Protocol, traces: f64) -> Vec<Contestant> {
     let dress = Dress::everything(protocol, traces);

@@ -16,10 +16,11 @@ use tokio::{
 
 /// Body of every answer.
 pub(crate) const BODY: [u8; 1024] = {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
     let mut body = [0; 1024];
     let mut at = 0;
     while at < body.len() {
-        body[at] = b'a' + (at % 26) as u8;
+        body[at] = LETTERS[at % LETTERS.len()];
         at += 1;
     }
     body

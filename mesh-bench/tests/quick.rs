@@ -12,6 +12,8 @@ fn every_request_is_answered_and_every_span_arrives() {
         .args([
             "--quick", "plain", "all-100", "two-hops", "rate", "back-end",
         ])
+        // As built for this test: a mesh-proxy beside it may be of another day.
+        .args(["--mesh-proxy", env!("CARGO_BIN_EXE_mesh-bench")])
         .args(["--json", json.to_str().unwrap()])
         .output()
         .unwrap();

@@ -1,4 +1,4 @@
-//! HAProxy and nginx: a route, and an access log where everything is on. They trace
+//! `HAProxy` and nginx: a route, and an access log where everything is on. They trace
 //! nothing.
 
 use std::{fs, process::Command};

@@ -15,8 +15,8 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// `mesh-proxy` beside this program; it itself in that role if there is none, as
-    /// in tests. The others in the search path and where Debian keeps servers.
+    /// `mesh-proxy` beside this program; it itself in that role if there is none or it
+    /// is told so, as in tests. The others in the search path and where Debian keeps servers.
     pub(crate) fn find(
         mesh_proxy: Option<PathBuf>,
         envoy: Option<PathBuf>,
@@ -24,9 +24,9 @@ impl Programs {
         let own = env::current_exe().context("where this program is")?;
         let beside = own.with_file_name("mesh-proxy");
         let mesh_proxy = match mesh_proxy {
-            Some(path) => (path, Vec::new()),
+            Some(path) if path != own => (path, Vec::new()),
             None if beside.is_file() => (beside, Vec::new()),
-            None => (own, vec!["sidecar".to_owned()]),
+            _ => (own, vec!["sidecar".to_owned()]),
         };
         Ok(Self {
             mesh_proxy,

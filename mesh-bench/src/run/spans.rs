@@ -10,12 +10,15 @@ use tokio::{
 };
 
 use crate::{
-    contestants::{Dress, Running},
-    receiver::Verdict,
+    contestants::{BackEnd, Dress, Running},
+    receiver::Receiver,
 };
 
 /// How long after the load spans may come: Envoy sends the last after five seconds.
 const LAST: Duration = Duration::from_secs(8);
+/// Spans that a sidecar may hold for a back end that takes none: its queue of 2048
+/// requests with two spans each, and a batch on its way.
+const WAITING: u64 = 2048 * 2 + 1024;
 /// A counter is on the page at once; a page may take a moment.
 const PAGE: Duration = Duration::from_secs(5);
 
@@ -39,45 +42,61 @@ pub(crate) struct SpanCount {
 }
 
 impl SpanCount {
-    /// All that should have come has come, or is accounted for by the proxy.
-    pub(crate) fn is_complete(&self, share: f64) -> bool {
-        let expected = (self.requests as f64 * share) as u64 * self.per_trace as u64;
+    /// Where every request is traced: all spans have come, or the proxy has counted
+    /// them as lost. A back end that takes none leaves some to be tried again.
+    pub(crate) fn is_complete(&self, dress: &Dress) -> bool {
         let lost = self.own.map_or(0, |[_, failed, dropped]| failed + dropped);
         let sound = self.malformed == 0 && (lost > 0 || self.broken_traces == 0);
-        sound && (share < 1.0 || self.arrived + lost == expected)
+        let all_traced = dress.traces.is_some_and(|share| share >= 1.0);
+        let missing = self.expected().checked_sub(self.arrived + lost);
+        let waiting = if dress.back_end == BackEnd::Live {
+            0
+        } else {
+            WAITING
+        };
+        sound && (!all_traced || missing.is_some_and(|missing| missing <= waiting))
+    }
+
+    fn expected(&self) -> u64 {
+        self.requests * self.per_trace as u64
     }
 }
 
 /// None where nothing is traced.
 pub(super) async fn check(dress: &Dress, running: &Running, answered: u64) -> Option<SpanCount> {
     let share = dress.traces.filter(|_| running.spans > 0)?;
-    let requests = answered + running.probes;
-    let expected = (requests as f64 * share) as u64 * running.spans as u64;
-    let verdict = match &running.receiver {
-        None => Verdict::default(),
-        Some(receiver) => {
-            let (mut last, mut since) = (receiver.count(), Instant::now());
-            while receiver.count() < expected || share < 1.0 {
-                sleep(Duration::from_millis(100)).await;
-                let count = receiver.count();
-                if count != last {
-                    (last, since) = (count, Instant::now());
-                } else if since.elapsed() > LAST {
-                    break;
-                }
-            }
-            receiver.verify(running.spans)
-        }
-    };
-    Some(SpanCount {
-        requests,
+    let mut count = SpanCount {
+        requests: answered + running.probes,
         per_trace: running.spans,
-        arrived: verdict.spans,
-        whole_traces: verdict.whole,
-        broken_traces: verdict.broken,
-        malformed: verdict.malformed,
-        own: own(&running.metrics).await,
-    })
+        ..SpanCount::default()
+    };
+    if let Some(receiver) = &running.receiver {
+        let wanted = if share >= 1.0 {
+            count.expected()
+        } else {
+            u64::MAX
+        };
+        wait_for(wanted, receiver).await;
+        let verdict = receiver.verify(running.spans);
+        count.arrived = verdict.spans;
+        count.whole_traces = verdict.whole;
+        count.broken_traces = verdict.broken;
+        count.malformed = verdict.malformed;
+    }
+    count.own = own(&running.metrics).await;
+    Some(count)
+}
+
+/// Until so many spans are there, or no more come.
+async fn wait_for(wanted: u64, receiver: &Receiver) {
+    let (mut last, mut since) = (receiver.count(), Instant::now());
+    while last < wanted && since.elapsed() < LAST {
+        sleep(Duration::from_millis(100)).await;
+        let count = receiver.count();
+        if count != last {
+            (last, since) = (count, Instant::now());
+        }
+    }
 }
 
 async fn own(pages: &[SocketAddr]) -> Option<[u64; 3]> {
@@ -105,13 +124,14 @@ fn counter(page: &str, result: &str) -> u64 {
     let label = format!("result=\"{result}\"");
     page.lines()
         .filter(|line| line.starts_with("mesh_telemetry_spans_total{") && line.contains(&label))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum::<f64>() as u64
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{SpanCount, counter};
+    use super::{BackEnd, Dress, SpanCount, counter};
+    use crate::load::Protocol;
 
     #[test]
     fn counters_are_read_from_a_page() {
@@ -131,8 +151,11 @@ mod tests {
             own: Some([18, 0, 2]),
             ..SpanCount::default()
         };
-        assert!(count.is_complete(1.0));
+        let mut dress = Dress::everything(Protocol::Http1, 1.0);
+        assert!(count.is_complete(&dress));
         count.own = Some([18, 0, 0]);
-        assert!(!count.is_complete(1.0));
+        assert!(!count.is_complete(&dress));
+        dress.back_end = BackEnd::Hanging; // tries again
+        assert!(count.is_complete(&dress));
     }
 }
