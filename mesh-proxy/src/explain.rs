@@ -15,6 +15,8 @@ use serde::Serialize;
 
 use crate::config::{AdaptiveLimit, Hedge, Mirror, Policy, RateLimit, Rule, units};
 
+pub(crate) use worst::{most_attempts, pauses};
+
 /// What a policy would do with a request. `Display` tells it to people.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Explanation {
