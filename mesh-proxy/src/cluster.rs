@@ -32,7 +32,7 @@ use tokio::time::{Instant, timeout};
 pub(crate) use breaker::Admission;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use members::Members;
-pub(crate) use permit::{Permit, VotedPermit};
+pub(crate) use permit::Permit;
 pub(crate) use set::{Member, Origin, Set};
 
 use crate::{
@@ -115,7 +115,7 @@ impl Cluster {
             tasks.push(Owned::spawn("dns", follow));
         }
         if let Some(check) = &self.settings.health_check {
-            let check = health::check(members(), check.clone());
+            let check = health::check(members(), check.clone(), self.settings.protocol);
             tasks.push(Owned::spawn("health_checks", check));
         }
         if let Some(rate) = &self.settings.success_rate {

@@ -205,6 +205,10 @@ impl Snapshot {
             })
             .collect();
         let routes = Routes::of(&raw.routes, owner, &clusters, &rules, &before.routes);
+        if let Some(application) = &owner.application {
+            let settings = client::Settings::of_application(raw.inbound.protocol);
+            application.configure(&settings.into());
+        }
         let local = Local::build(owner, &raw, &rules, before.local.as_ref());
         Self {
             revision,
@@ -215,9 +219,7 @@ impl Snapshot {
             rules,
         }
     }
-}
 
-impl Snapshot {
     /// Hands the clusters over from the snapshot before: from now on there is no way back.
     fn activate(&self, before: &Self) {
         let now = Instant::now();

@@ -31,7 +31,7 @@ use crate::{
     body::Body,
     cluster::Endpoint,
     error::ProxyError,
-    tls::{Failure, rejected},
+    tls::{Alpn, Failure, Offer, Stream, rejected},
 };
 
 /// Bytes that a peer may send ahead on one stream: what a slow reader makes us hold.
@@ -121,6 +121,19 @@ impl Upstream {
         self.speak(stream, wanted.settle(agreed), dial).await
     }
 
+    /// A connection for a health check: made as those for requests, TLS included, but
+    /// not shared with them.
+    pub(crate) async fn carrier(&self, alpn: Alpn) -> Result<Stream, ProxyError> {
+        let tls = self.pool().settings().tls.clone();
+        let stream = self.tcp().await?;
+        let Some(tls) = tls else {
+            return Ok(Stream::Plain(stream));
+        };
+        let shaken = tls.connect(stream, self.host(), Offer::Only(alpn)).await;
+        let (stream, _) = shaken.map_err(|failure| self.insecure(failure))?;
+        Ok(stream)
+    }
+
     fn host(&self) -> &str {
         let address = self.endpoint.address();
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
@@ -142,7 +155,7 @@ impl Upstream {
         }
     }
 
-    async fn tcp(&self) -> Result<TcpStream, ProxyError> {
+    pub(crate) async fn tcp(&self) -> Result<TcpStream, ProxyError> {
         let stream = TcpStream::connect(self.endpoint.address()).await;
         let stream = stream.map_err(|cause| self.refused(cause))?;
         // Small requests must not wait for the acknowledgement of the one before.

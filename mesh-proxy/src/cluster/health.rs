@@ -11,7 +11,10 @@ use mesh_telemetry::proxy::{ProcessEvent, emit};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Endpoint, Members, tasks::Owned};
-use crate::{config::HealthCheck, random::Random};
+use crate::{
+    config::{HealthCheck, Protocol},
+    random::Random,
+};
 use probe::ProbeError;
 
 /// How much an interval differs from the next, so that the sidecars of a mesh do not
@@ -59,10 +62,11 @@ impl Endpoint {
 }
 
 /// Checks the members for ever, whoever they are.
-pub(super) async fn check(members: Arc<Members>, settings: HealthCheck) {
+pub(super) async fn check(members: Arc<Members>, settings: HealthCheck, protocol: Protocol) {
     let checker = Arc::new(Checker {
         members,
         settings,
+        protocol,
         random: Random::from_system(),
     });
     let mut watch = checker.members.watch();
@@ -82,6 +86,7 @@ type Running = HashMap<Arc<str>, (Arc<Endpoint>, Owned)>;
 struct Checker {
     members: Arc<Members>,
     settings: HealthCheck,
+    protocol: Protocol,
     random: Random,
 }
 
@@ -114,8 +119,8 @@ impl Checker {
         }
     }
 
-    async fn ask(&self, endpoint: &Endpoint) -> Result<(), ProbeError> {
-        let probe = probe::send(&self.settings.probe, endpoint);
+    async fn ask(&self, endpoint: &Arc<Endpoint>) -> Result<(), ProbeError> {
+        let probe = probe::send(&self.settings.probe, self.protocol, endpoint);
         timeout(self.settings.timeout, probe)
             .await
             .unwrap_or(Err(ProbeError::Timeout))

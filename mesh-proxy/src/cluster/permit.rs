@@ -79,21 +79,16 @@ impl Permit {
         let answered = self.answered.unwrap_or(now);
         let latency = answered.saturating_duration_since(self.began);
         self.endpoint.observe(latency, success, now);
-        let change = self.cast(success, self.admission, now);
-        (change, VotedPermit(self))
-    }
-
-    fn cast(&self, success: bool, admission: Admission, now: Instant) -> Option<Change> {
-        let (members, limits) = (&self.cluster.members, &*self.cluster.limits);
         self.endpoint.count(success);
+        let (members, limits) = (&self.cluster.members, &*self.cluster.limits);
         let change = self.endpoint.with_breaker(members, |breaker| {
             let may = || members.reserve_ejection(&self.endpoint, limits.max_ejected);
-            breaker.vote(success, admission, limits, now, may)
+            breaker.vote(success, self.admission, limits, now, may)
         });
         if let Some(change) = change {
             members.announce(&self.endpoint, change);
         }
-        change
+        (change, VotedPermit(self))
     }
 }
 
@@ -111,14 +106,7 @@ impl Drop for Permit {
 
 /// A permit whose vote is cast: it still counts as load until it is dropped.
 #[derive(Debug)]
-pub(crate) struct VotedPermit(Permit);
-
-impl VotedPermit {
-    /// The answer looked fine and broke off: a failure, after all.
-    pub(crate) fn blame(&self, now: Instant) -> Option<Change> {
-        self.0.cast(false, Admission::Ordinary, now)
-    }
-}
+pub(crate) struct VotedPermit(#[expect(dead_code, reason = "held for its drop")] Permit);
 
 impl Endpoint {
     /// For people: `closed`, `half_open` or `open`.

@@ -1,7 +1,7 @@
 //! Tells the endpoint's breaker how the attempt went.
 //!
-//! HTTP says so in the head of the answer, gRPC at the end of its body: there the
-//! vote waits for the trailers.
+//! A failure is known with the head of an answer, a success only when its body has
+//! not broken off; gRPC says even later how it went, among the trailers.
 
 use http::{HeaderMap, StatusCode};
 use mesh_telemetry::proxy::{AttemptEvent, AttemptScope};
@@ -11,7 +11,7 @@ use super::{Around, Fallible};
 use crate::{
     body::{End, Keep, Response, Watch, watched_response},
     call::Attempt,
-    cluster::{Permit, VotedPermit, breaker::Change},
+    cluster::{Admission, Permit, breaker::Change},
     error::{ProxyError, Side},
     grpc,
 };
@@ -41,30 +41,25 @@ fn cast(
     result: Result<Response, ProxyError>,
 ) -> Result<Response, ProxyError> {
     let now = Instant::now();
-    match verdict(&result) {
-        Verdict::Nothing => result.map(|response| watched_response(response, Keep(permit))),
-        Verdict::Is(success) => {
-            let (change, permit) = permit.vote(success, now);
+    let grpc = match verdict(&result) {
+        Verdict::Nothing => return result.map(|it| watched_response(it, Keep(permit))),
+        // A probe decides at once: others wait for it.
+        Verdict::Is(success) if !success || permit.admission() == Admission::Probe => {
+            let (change, voted) = permit.vote(success, now);
             tell(&scope, change);
-            result.map(|response| {
-                // Whoever failed already is not blamed twice.
-                let scope = success.then_some(scope);
-                watched_response(response, Rest { permit, scope })
-            })
+            return result.map(|it| watched_response(it, Keep(voted)));
         }
-        Verdict::Later => {
-            permit.answered(now);
-            let status = None;
-            result.map(|response| {
-                let call = Call {
-                    permit,
-                    scope,
-                    status,
-                };
-                watched_response(response, call)
-            })
-        }
-    }
+        Verdict::Is(_) => false,
+        Verdict::Later => true,
+    };
+    permit.answered(now);
+    let rest = Rest {
+        permit,
+        scope,
+        grpc,
+        status: None,
+    };
+    result.map(|response| watched_response(response, rest))
 }
 
 fn tell(scope: &AttemptScope, change: Option<Change>) {
@@ -129,42 +124,28 @@ fn grpc_vote(status: u16) -> Option<bool> {
     }
 }
 
-/// The rest of an answer after the vote: one that breaks off is a failure, after all.
+/// An answer that began well: its end is the vote.
 struct Rest {
-    permit: VotedPermit,
-    /// None: the endpoint is blamed already.
-    scope: Option<AttemptScope>,
-}
-
-impl Watch for Rest {
-    fn ended(self, end: End) {
-        if end == End::Failed
-            && let Some(scope) = &self.scope
-        {
-            tell(scope, self.permit.blame(Instant::now()));
-        }
-    }
-}
-
-/// An answer to a gRPC call whose status is still to come.
-struct Call {
     permit: Permit,
     scope: AttemptScope,
+    grpc: bool,
+    /// `grpc-status`.
     status: Option<u16>,
 }
 
-impl Watch for Call {
+impl Watch for Rest {
     fn trailers(&mut self, trailers: &HeaderMap) {
         self.status = grpc::status(trailers);
     }
 
     fn ended(self, end: End) {
-        let vote = match (self.status, end) {
-            (Some(status), _) => grpc_vote(status),
-            // The protocol knows no answer without a status.
-            (None, End::Complete | End::Failed) => Some(false),
-            // The caller went away: the dropped permit votes for nobody.
-            (None, End::Dropped) => None,
+        let vote = match (self.grpc, self.status) {
+            (false, _) => Some(end != End::Failed),
+            (true, Some(status)) => grpc_vote(status),
+            // The caller went away before there was a status.
+            (true, None) if end == End::Dropped => None,
+            // The protocol knows no answer without one.
+            (true, None) => Some(false),
         };
         if let Some(success) = vote {
             let (change, _voted) = self.permit.vote(success, Instant::now());

@@ -3,12 +3,16 @@
 use std::{net::SocketAddr, time::Duration};
 
 use http::StatusCode;
+use http_body_util::BodyExt as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
 
-use crate::support::{App, FREE, Proxy, get, policy, post, send, text};
+use crate::{
+    health::grpc_server,
+    support::{App, FREE, Proxy, get, open, policy, post, send, serve, text, within},
+};
 
 #[tokio::test(start_paused = true)]
 async fn requests_spread_over_the_endpoints() {
@@ -112,4 +116,201 @@ routes: [{ name: payments, match: {}, cluster: payments }]
             StatusCode::OK
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_with_the_same_header_go_to_the_same_endpoint() {
+    let apps = [App::fine().await, App::fine().await, App::fine().await];
+    let yaml = "
+clusters:
+  payments:
+    endpoints: [$a, $b, $c]
+    balance: { consistent-hash: { header: X-User } }
+routes: [{ name: payments, match: {}, cluster: payments }]
+";
+    let addresses = [
+        ("a", apps[0].address),
+        ("b", apps[1].address),
+        ("c", apps[2].address),
+    ];
+    let proxy = Proxy::outbound(policy(yaml, &addresses));
+    for user in 0..20 {
+        for _ in 0..2 {
+            let mut request = get("payments", "/");
+            request.headers_mut().insert("x-user", user.into());
+            send(proxy.out(), request).await;
+        }
+    }
+    for app in &apps {
+        let seen: Vec<_> = app
+            .seen()
+            .iter()
+            .map(|it| it.headers["x-user"].clone())
+            .collect();
+        assert!(!seen.is_empty());
+        for pair in seen.chunks(2) {
+            assert_eq!(pair[0], pair[1], "{seen:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_large_a_share_of_failures_ejects_and_the_trace_says_so() {
+    let app = App::answering(|number, _| match number % 2 {
+        0 => text(StatusCode::INTERNAL_SERVER_ERROR, "no"),
+        _ => text(StatusCode::OK, "ok"),
+    })
+    .await;
+    let yaml = "
+clusters:
+  payments:
+    endpoints: [$app]
+    consecutive_failures: 0
+    failure_share: { share: 0.4, minimum: 10 }
+routes: [{ name: payments, match: {}, cluster: payments }]
+";
+    let proxy = Proxy::outbound(policy(yaml, &[("app", app.address)]));
+    for _ in 0..12 {
+        send(proxy.out(), get("payments", "/")).await;
+    }
+    assert_eq!(app.count(), 10);
+    let records = proxy.records(12).await;
+    assert!(records[9].contains("failure_share"), "{}", records[9]);
+    let endpoint = &proxy.admin("/clusters").await[0]["endpoints"][0];
+    assert_eq!(endpoint["ejection"]["reason"], "failure_share");
+    assert!(endpoint["ejection"]["probe_in_ms"].as_u64().unwrap() <= 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_endpoint_that_fails_more_than_the_others_is_ejected() {
+    let good = [App::fine().await, App::fine().await, App::fine().await];
+    let bad = App::answering(|number, _| match number % 2 {
+        0 => text(StatusCode::INTERNAL_SERVER_ERROR, "no"),
+        _ => text(StatusCode::OK, "ok"),
+    })
+    .await;
+    let yaml = "
+clusters:
+  payments:
+    endpoints: [$a, $b, $c, $bad]
+    balance: round-robin
+    success_rate: { deviations: 1.5, minimum_endpoints: 4, minimum: 5, window: 10s }
+routes: [{ name: payments, match: {}, cluster: payments }]
+";
+    let proxy = Proxy::outbound(policy(
+        yaml,
+        &[
+            ("a", good[0].address),
+            ("bad", bad.address),
+            ("b", good[1].address),
+            ("c", good[2].address),
+        ],
+    ));
+    for _ in 0..40 {
+        send(proxy.out(), get("payments", "/")).await;
+    }
+    tokio::time::sleep(Duration::from_millis(10_001)).await;
+    let clusters = proxy.admin("/clusters").await;
+    let reasons: Vec<_> = clusters[0]["endpoints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|endpoint| endpoint["ejection"]["reason"].as_str())
+        .collect();
+    assert_eq!(reasons, [None, None, None, Some("success_rate")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_status_in_the_trailers_is_the_vote() {
+    let failing = grpc_server(|_, _| (bytes::Bytes::from_static(b"\0\0\0\0\0"), "14")).await;
+    let yaml = "
+clusters: { payments: { endpoints: [$app], protocol: http2, consecutive_failures: 3 } }
+routes: [{ name: payments, match: {}, cluster: payments }]
+";
+    let proxy = Proxy::outbound(policy(yaml, &[("app", failing)]));
+    for _ in 0..3 {
+        let answer = send(proxy.out(), get("payments", "/shop.Pay/Charge")).await;
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    assert_eq!(proxy.votes("payments").await, (0, 3));
+    let refused = send(proxy.out(), get("payments", "/shop.Pay/Charge")).await;
+    assert_eq!(refused.reason(), "no_healthy_upstream");
+}
+
+/// Announces more than it sends.
+async fn broken_off() -> SocketAddr {
+    let listener = TcpListener::bind(FREE).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    mesh_telemetry::task::spawn("broken_off", async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0_u8; 4096];
+            let _ = stream.read(&mut head).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok")
+                .await;
+        }
+    });
+    address
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_break_off_are_failures() {
+    let yaml = "
+clusters: { payments: { endpoints: [$app], consecutive_failures: 2 } }
+routes: [{ name: payments, match: {}, cluster: payments }]
+";
+    let proxy = Proxy::outbound(policy(yaml, &[("app", broken_off().await)]));
+    for _ in 0..2 {
+        let answer = open(proxy.out(), get("payments", "/")).await.unwrap();
+        answer.into_body().collect().await.unwrap_err();
+    }
+    assert_eq!(proxy.votes("payments").await, (0, 2));
+    let refused = send(proxy.out(), get("payments", "/")).await;
+    assert_eq!(refused.reason(), "no_healthy_upstream");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_leaves_finishes_what_it_has() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let old = serve(move |_| {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|released| *released).await.unwrap();
+            text(StatusCode::OK, "old")
+        }
+    })
+    .await;
+    let new = App::fine().await;
+    let yaml = "
+clusters: { payments: { endpoints: [$app] } }
+routes: [{ name: payments, match: {}, cluster: payments, deadline: 50s }]
+";
+    let proxy = Proxy::outbound(policy(yaml, &[("app", old)]));
+    let out = proxy.out();
+    let pending =
+        mesh_telemetry::task::spawn(
+            "pending",
+            async move { send(out, get("payments", "/")).await },
+        );
+    within(async {
+        while proxy.admin("/clusters").await[0]["endpoints"][0]["in_flight"] != 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let next = policy(yaml, &[("app", new.address)]);
+    proxy.sidecar.apply(1, next).unwrap();
+    assert_eq!(proxy.admin("/clusters").await[0]["draining"], 1);
+    assert_eq!(
+        &send(proxy.out(), get("payments", "/")).await.body[..],
+        b"ok"
+    );
+    release.send(true).unwrap();
+    assert_eq!(&pending.await.unwrap().body[..], b"old");
+    within(async {
+        while proxy.admin("/clusters").await[0]["draining"] != 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
