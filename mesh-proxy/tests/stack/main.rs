@@ -11,6 +11,7 @@ mod chain;
 mod chaos;
 mod control;
 mod discovery;
+mod docs_routing;
 mod docs_tls;
 mod example;
 mod health;

@@ -163,3 +163,151 @@ pub(super) fn check_reachable<'a>(
         "`{name}` can never be reached: `{wider}` above it takes all of its requests; put the narrower route first"
     ));
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::check;
+
+    /// Problems of routes between two clusters, as `key: message`.
+    fn problems(routes: &str) -> Vec<String> {
+        let yaml = format!(
+            "{{ clusters: {{ a: {{ endpoints: ['a:1'] }}, b: {{ endpoints: ['b:1'] }} }}, routes: [{routes}] }}"
+        );
+        let policy = serde_saphyr::from_str(&yaml).unwrap();
+        check(&policy).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_route_leads_to_one_place() {
+        for (route, key, part) in [
+            ("", "routes[0]", "leads nowhere"),
+            (
+                "cluster: a, respond: { status: 200 }",
+                "routes[0]",
+                "`cluster`, `respond`",
+            ),
+            (
+                "split: { clusters: { a: 0, b: 0 } }",
+                "routes[0].split.clusters",
+                "weight",
+            ),
+            (
+                "split: { clusters: { c: 1 } }",
+                "routes[0].split.clusters.c",
+                "no cluster `c`",
+            ),
+            (
+                "split: { clusters: { a: 1 }, pin: 'x y' }",
+                "routes[0].split.pin",
+                "header",
+            ),
+            (
+                "respond: { status: 200 }, retry: {}",
+                "routes[0].retry",
+                "does nothing",
+            ),
+            (
+                "redirect: { path: /x }, rewrite: { path: /y }",
+                "routes[0].rewrite",
+                "does nothing",
+            ),
+            (
+                "redirect: { path: '/{id}' }",
+                "routes[0].redirect.path",
+                "path_template",
+            ),
+            (
+                "cluster: a, match: { path: /a, path_regex: /b }",
+                "routes[0].match",
+                "one kind",
+            ),
+            (
+                "cluster: a, match: { path_template: '/{id' }",
+                "routes[0].match.path_template",
+                "whole segment",
+            ),
+            (
+                "cluster: a, match: { path_regex: '(' }",
+                "routes[0].match.path_regex",
+                "unclosed",
+            ),
+            (
+                "cluster: a, match: { path_regex: 'a)|(b' }",
+                "routes[0].match.path_regex",
+                "unopened",
+            ),
+            (
+                "cluster: a, match: { path_regex: '(a{1000}){1000}' }",
+                "routes[0].match.path_regex",
+                "size limit",
+            ),
+            (
+                "cluster: a, rewrite: { path_prefix: /x }",
+                "routes[0].rewrite.path_prefix",
+                "there is none",
+            ),
+            (
+                "cluster: a, request_headers: { set: { Connection: close } }",
+                "routes[0].request_headers.set.Connection",
+                "one connection",
+            ),
+        ] {
+            let found = problems(&format!("{{ name: r, {route} }}"));
+            let wanted = format!("{key}: ");
+            assert!(
+                found
+                    .iter()
+                    .any(|it| it.starts_with(&wanted) && it.contains(part)),
+                "{route}: expected `{key}` … `{part}` among {found:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_route_that_another_covers_is_unreachable_whatever_the_condition() {
+        for (wide, narrow, unreachable) in [
+            ("authority: '*.x.org'", "authority: a.x.org", true),
+            ("authority: a.x.org", "authority: '*.x.org'", false),
+            ("path_prefix: /a", "path: /a/b", true),
+            ("path_prefix: /a", "path_template: '/a/{id}'", true),
+            ("path_prefix: /a/b", "path_template: '/a/{id}'", false),
+            ("path_template: '/a/{x}'", "path_template: '/a/{y}'", true),
+            ("path_template: '/a/{x}'", "path: /a/b", true),
+            ("path_template: '/a/{*rest}'", "path_prefix: /a/b", true),
+            ("path_template: '/a/{*rest}'", "path_prefix: /a", false),
+            ("path_regex: '/a/.*'", "path: /a/b", true),
+            ("path_regex: '/a/.*'", "path_prefix: /a/b", false),
+            (
+                "headers: [{ name: X }]",
+                "headers: [{ name: x, exact: a }]",
+                true,
+            ),
+            (
+                "headers: [{ name: x, prefix: a }]",
+                "headers: [{ name: x, exact: b }]",
+                false,
+            ),
+            (
+                "headers: [{ name: x, exact: a, invert: true }]",
+                "headers: [{ name: x, invert: true }]",
+                true,
+            ),
+            (
+                "query: [{ name: q, regex: '[0-9]+' }]",
+                "query: [{ name: q, exact: '7' }]",
+                true,
+            ),
+            ("methods: [GET]", "path: /a", false),
+        ] {
+            let routes = format!(
+                "{{ name: wide, match: {{ {wide} }}, cluster: a }}, {{ name: narrow, match: {{ {narrow} }}, cluster: a }}"
+            );
+            let found = problems(&routes);
+            assert_eq!(
+                !found.is_empty(),
+                unreachable,
+                "{wide} above {narrow}: {found:#?}"
+            );
+        }
+    }
+}
