@@ -7,7 +7,10 @@ use std::{io, sync::Arc, time::Duration};
 use http::StatusCode;
 use mesh_telemetry::proxy::Flags;
 
-use crate::config::{Problem, RetryOn};
+use crate::{
+    config::{Problem, RetryOn},
+    policy::ROOM_AFTER,
+};
 
 /// Why a request, or one attempt of it, failed at this sidecar.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +37,22 @@ pub enum ProxyError {
     Denied,
     /// The token bucket is empty.
     #[error("the rate limit is reached")]
-    RateLimited,
+    RateLimited {
+        /// When there is a token again.
+        wait: Duration,
+    },
     /// The cap of requests in flight is reached.
     #[error("too many requests are in flight")]
     Overload,
+    /// The cap of requests in flight that finds its own size is reached.
+    #[error("too many requests are in flight for the latency that is seen now")]
+    AdaptiveLimit,
+    /// The request has more body than the policy allows.
+    #[error("the body of the request is over the limit of {limit} bytes")]
+    BodyTooLarge {
+        /// `max_body`.
+        limit: u64,
+    },
     /// The deadline passed.
     #[error("the deadline passed before there was an answer")]
     Deadline,
@@ -157,8 +172,10 @@ impl ProxyError {
             Self::NoRoute { .. } => "no_route",
             Self::PathTooLong => "path_too_long",
             Self::Denied => "denied",
-            Self::RateLimited => "rate_limited",
+            Self::RateLimited { .. } => "rate_limited",
             Self::Overload => "overload",
+            Self::AdaptiveLimit => "adaptive_limit",
+            Self::BodyTooLarge { .. } => "body_too_large",
             Self::Deadline => "deadline",
             Self::NoEndpoint { .. } => "no_healthy_upstream",
             Self::Connect { cause, .. } if cause.kind() == io::ErrorKind::ConnectionRefused => {
@@ -188,8 +205,10 @@ impl ProxyError {
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
             Self::Denied => StatusCode::FORBIDDEN,
-            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overload
+            | Self::AdaptiveLimit
             | Self::ConnectionLimit { .. }
             | Self::RefusedStream { .. }
             | Self::NoEndpoint { .. }
@@ -212,10 +231,11 @@ impl ProxyError {
             | Self::Ambiguous(_)
             | Self::PathTooLong
             | Self::Denied
+            | Self::BodyTooLarge { .. }
             | Self::Fault { .. } => Flags::NONE,
             Self::NoRoute { .. } => Flags::NO_ROUTE,
-            Self::RateLimited => Flags::RATE_LIMITED,
-            Self::Overload | Self::ConnectionLimit { .. } => Flags::OVERFLOW,
+            Self::RateLimited { .. } => Flags::RATE_LIMITED,
+            Self::Overload | Self::AdaptiveLimit | Self::ConnectionLimit { .. } => Flags::OVERFLOW,
             Self::Deadline | Self::AttemptTimeout => Flags::UPSTREAM_TIMEOUT,
             Self::NoEndpoint { .. } => Flags::NO_HEALTHY_UPSTREAM,
             Self::Connect { .. }
@@ -248,13 +268,25 @@ impl ProxyError {
             | Self::NoRoute { .. }
             | Self::PathTooLong
             | Self::Denied
-            | Self::RateLimited
+            | Self::RateLimited { .. }
             | Self::Overload
+            | Self::AdaptiveLimit
+            | Self::BodyTooLarge { .. }
             | Self::ConnectionLimit { .. }
             | Self::Deadline
             | Self::NoEndpoint { .. }
             | Self::RequestBody(_)
             | Self::RetriesExhausted(_) => None,
+        }
+    }
+
+    /// When the same request may succeed, for `Retry-After`; none: nobody knows.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { wait } => Some(*wait),
+            Self::Overload | Self::AdaptiveLimit => Some(ROOM_AFTER),
+            _ => None,
         }
     }
 
@@ -266,10 +298,12 @@ impl ProxyError {
             | Self::Ambiguous(_)
             | Self::NoRoute { .. }
             | Self::PathTooLong
+            | Self::BodyTooLarge { .. }
             | Self::RequestBody(_) => Side::Caller,
             Self::Denied
-            | Self::RateLimited
+            | Self::RateLimited { .. }
             | Self::Overload
+            | Self::AdaptiveLimit
             | Self::ConnectionLimit { .. }
             | Self::NoEndpoint { .. } => Side::Local,
             Self::Deadline

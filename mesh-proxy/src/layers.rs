@@ -13,6 +13,7 @@ pub(crate) mod authorize;
 pub(crate) mod balance;
 pub(crate) mod breaker;
 pub(crate) mod chaos;
+pub(crate) mod cut;
 pub(crate) mod deadline;
 pub(crate) mod edge;
 pub(crate) mod forward;

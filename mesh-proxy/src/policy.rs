@@ -17,7 +17,7 @@ use arc_swap::{ArcSwap, Guard};
 use mesh_telemetry::proxy::{Direction, ProcessEvent, emit};
 use tokio::time::Instant;
 
-pub(crate) use limits::Limits;
+pub(crate) use limits::{Limits, ROOM_AFTER};
 pub(crate) use local::Local;
 pub(crate) use route::{MirrorState, RouteState, Routes, authority, part, place};
 

@@ -141,7 +141,7 @@ fn sidecar_events() {
             direction: Direction::Inbound,
             destination: "payments",
             route: "inbound",
-            limit: 20,
+            limit: Some(20),
         },
     ] {
         proxy::emit(&event);

@@ -99,7 +99,7 @@ impl<S: Fallible<Try>> Copy<S> {
 
     fn send(self, body: Bytes) {
         // The copies in flight are capped as the requests are; one over it is left out.
-        if let Some(slot) = self.route.limits.take_slot() {
+        if let Ok(slot) = self.route.limits.take_slot() {
             task::spawn("mirror", async move {
                 self.exchange(body).await;
                 drop(slot);

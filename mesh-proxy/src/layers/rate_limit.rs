@@ -1,8 +1,6 @@
 //! A token for each request, or a refusal at once.
 
-use mesh_telemetry::proxy::RequestEvent;
-
-use super::{Around, Fallible};
+use super::{Around, Fallible, limit::shed};
 use crate::{body::Response, call::Routed, error::ProxyError};
 
 /// The layer.
@@ -12,12 +10,8 @@ impl<Next: Fallible<Routed>> Around<Routed, Next> for RateLimit {
     type Error = ProxyError;
 
     async fn call(&self, routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
-        if !routed.route.limits.take_token() {
-            let error = ProxyError::RateLimited;
-            routed.scope.emit(RequestEvent::Shed {
-                reason: error.reason(),
-            });
-            return Err(error);
+        if let Err(error) = routed.route.limits.take_token() {
+            return Err(shed(&routed.scope, error));
         }
         next.call(routed).await
     }

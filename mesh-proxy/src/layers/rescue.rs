@@ -1,8 +1,11 @@
 //! The only place where an error becomes a response.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
-use http::{HeaderValue, header::CONTENT_TYPE};
+use http::{
+    HeaderValue,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde::Serialize;
 
 use super::{Around, Fallible, request_telemetry::Verdict};
@@ -45,9 +48,18 @@ fn respond(error: &ProxyError) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(names::REASON, HeaderValue::from_static(code));
+    if let Some(wait) = error.retry_after() {
+        headers.insert(RETRY_AFTER, seconds(wait));
+    }
     response.extensions_mut().insert(Verdict {
         flags: error.flags(),
         reason: Some(code),
     });
     response
+}
+
+/// Whole seconds, one at least: 0 would call back at once whoever was too many.
+fn seconds(wait: Duration) -> HeaderValue {
+    let rounded_up = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    rounded_up.max(1).into()
 }

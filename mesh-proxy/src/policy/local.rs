@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mesh_telemetry::proxy::{Direction, Edge};
 
-use super::{Limits, Owner, RouteState, Times};
+use super::{
+    Limits, Owner, RouteState, Times,
+    limits::{Wanted, Whose},
+};
 use crate::{
     config::{Deny, Policy},
     layers::chaos::rule::Rules,
@@ -34,15 +37,24 @@ impl Local {
     ) -> Option<Self> {
         owner.application.as_ref()?; // without an application there is no inbound side
         let inbound = &raw.inbound;
+        let wanted = Wanted {
+            rate: inbound.rate_limit.as_ref(),
+            most: inbound.max_in_flight,
+            adaptive: inbound.adaptive.as_ref(),
+        };
+        let whose = Whose {
+            direction: Direction::Inbound,
+            destination: &owner.service,
+            route: ROUTE,
+        };
         let before_limits = before.map(|before| &before.external.limits);
-        let limits = Limits::build(
-            inbound.rate_limit.as_ref(),
-            inbound.max_in_flight,
-            before_limits,
-        );
+        let limits = Limits::build(wanted, whose, before_limits);
         let deny: Arc<[Deny]> = inbound.deny.as_slice().into();
         let route = |caller: &str| {
-            let old = before.map(|before| before.route(Some(caller)));
+            let old = before
+                .map(|before| before.route(Some(caller)))
+                .filter(|old| old.edge.source() == caller);
+            let limits = limits.of_caller(old.map(|old| &old.limits));
             let times = Times {
                 deadline: inbound.deadline,
                 attempt: None,
@@ -54,7 +66,7 @@ impl Local {
                 max_body: inbound.max_body,
                 request_faults: rules.on_node(&owner.service),
                 deny: Arc::clone(&deny),
-                ..RouteState::plain(edge(owner, caller, old), times, limits.clone())
+                ..RouteState::plain(edge(owner, caller, old), times, limits)
             })
         };
         let callers = inbound.callers.iter().chain(raw.clusters.keys());

@@ -5,11 +5,14 @@ mod table;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use mesh_telemetry::proxy::Edge;
+use mesh_telemetry::proxy::{Direction, Edge};
 
 pub(crate) use table::{Routes, Target, part, place};
 
-use super::{Limits, Owner, Times};
+use super::{
+    Limits, Owner, Times,
+    limits::{Wanted, Whose},
+};
 use crate::{
     cluster::{Cluster, Clusters},
     config::{self, Deny, Hedge, Position, RetryPolicy},
@@ -113,7 +116,7 @@ impl Builder<'_> {
     fn target(&self) -> Option<Target> {
         let changes = Changes::compile(self.raw, &self.matcher.path).ok()?;
         let shared = Shared {
-            limits: self.limits(self.old_states().next()),
+            limits: self.limits(),
             mirror: self.mirror(),
             changes: changes.map(Arc::new),
         };
@@ -161,7 +164,18 @@ impl Builder<'_> {
         let old = old.map(|old| &old.route);
         let name = format!("{}-mirror", self.raw.name);
         let edge = self.edge_from(old.into_iter(), cluster.name(), &name);
-        let route = self.towards(cluster, edge, self.limits(old));
+        // Copies have a cap of their own; nobody waits for them, so their latency is nobody's.
+        let whose = Whose {
+            direction: Direction::Outbound,
+            destination: cluster.name(),
+            route: &name,
+        };
+        let most = Wanted {
+            most: self.raw.max_in_flight,
+            ..Wanted::default()
+        };
+        let limits = Limits::build(most, whose, old.map(|old| &old.limits));
+        let route = self.towards(cluster, edge, limits);
         Some(MirrorState {
             share: mirror.percent / 100.0,
             route: Arc::new(route),
@@ -195,13 +209,23 @@ impl Builder<'_> {
         }
     }
 
-    fn limits(&self, old: Option<&Arc<RouteState>>) -> Limits {
+    /// Shared by the targets of a split, whose first one names them.
+    fn limits(&self) -> Limits {
         let raw = self.raw;
-        Limits::build(
-            raw.rate_limit.as_ref(),
-            raw.max_in_flight,
-            old.map(|old| &old.limits),
-        )
+        let mut split = raw.split.iter().flat_map(|split| split.clusters.keys());
+        let destination = raw.cluster.as_ref().or_else(|| split.next());
+        let whose = Whose {
+            direction: Direction::Outbound,
+            destination: destination.map_or(NOBODY, String::as_str),
+            route: &raw.name,
+        };
+        let wanted = Wanted {
+            rate: raw.rate_limit.as_ref(),
+            most: raw.max_in_flight,
+            adaptive: raw.adaptive.as_ref(),
+        };
+        let old = self.old_states().next();
+        Limits::build(wanted, whose, old.map(|old| &old.limits))
     }
 
     fn old_states(&self) -> impl Iterator<Item = &Arc<RouteState>> {

@@ -18,6 +18,7 @@ mod health;
 mod hedge;
 mod hop;
 mod lifecycle;
+mod limits;
 mod pki;
 mod reload;
 mod retry;

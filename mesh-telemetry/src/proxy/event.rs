@@ -253,7 +253,7 @@ pub enum ProcessEvent<'a> {
         destination: &'a str,
         /// Name of the route.
         route: &'a str,
-        /// Requests that may be in flight.
-        limit: usize,
+        /// Requests that may be in flight; none: there is no such cap any more.
+        limit: Option<usize>,
     },
 }

@@ -95,7 +95,8 @@ pub fn emit(event: &ProcessEvent<'_>) {
             limit,
         } => {
             let labels = [direction.as_str(), destination, route];
-            gauge(&catalog::CONCURRENCY_LIMIT, &labels).set(limit as f64);
+            let limit = limit.map_or(f64::NAN, |limit| limit as f64);
+            gauge(&catalog::CONCURRENCY_LIMIT, &labels).set(limit);
         }
     }
 }

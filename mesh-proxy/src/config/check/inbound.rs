@@ -7,9 +7,12 @@ use super::{
 use crate::config::InboundPolicy;
 
 pub(super) fn check(inbound: &InboundPolicy, found: &mut Findings) {
-    limits::check(inbound.max_in_flight, inbound.rate_limit.as_ref(), found);
+    limits::inbound(inbound, found);
     if let Some(deadline) = inbound.deadline {
         positive("deadline", deadline, found);
+    }
+    if let Some(idle) = inbound.idle_timeout {
+        positive("idle_timeout", idle, found);
     }
     found.each("callers", &inbound.callers, |found, _, name| {
         found.expect(is_name(name), "", || name_expected(name));

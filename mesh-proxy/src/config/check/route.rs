@@ -12,7 +12,7 @@ pub(super) fn check(route: &Route, policy: &Policy, found: &mut Findings) -> Opt
     check_destination(route, policy, found);
     check_times(route, found);
     retry::check(route, found);
-    limits::check(route.max_in_flight, route.rate_limit.as_ref(), found);
+    limits::route(route, found);
     if let Some(Mirror { cluster, percent }) = &route.mirror {
         found.under("mirror", |found| {
             check_cluster("cluster", cluster, policy, found);
