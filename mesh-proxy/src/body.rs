@@ -34,6 +34,9 @@ pub(crate) enum End {
 
 /// Who wants to know.
 pub(crate) trait Watch: Send + Unpin + 'static {
+    /// Called with the length of each part that is passed on.
+    fn data(&mut self, _: usize) {}
+
     /// Called with the trailers, if there are any, before the end.
     fn trailers(&mut self, _: &http::HeaderMap) {}
 
@@ -72,9 +75,13 @@ impl<W: Watch> Watched<W> {
         }
     }
 
-    fn pass_trailers(&mut self, polled: Option<&Result<Frame<Bytes>, BodyError>>) {
-        let Some(Ok(frame)) = polled else { return };
-        if let (Some(trailers), Some(watch)) = (frame.trailers_ref(), &mut self.watch) {
+    fn tell(&mut self, polled: Option<&Result<Frame<Bytes>, BodyError>>) {
+        let (Some(Ok(frame)), Some(watch)) = (polled, &mut self.watch) else {
+            return;
+        };
+        if let Some(data) = frame.data_ref() {
+            watch.data(data.len());
+        } else if let Some(trailers) = frame.trailers_ref() {
             watch.trailers(trailers);
         }
     }
@@ -98,7 +105,7 @@ impl<W: Watch> http_body::Body for Watched<W> {
             return Poll::Ready(None);
         };
         let polled = ready!(Pin::new(inner).poll_frame(cx));
-        self.pass_trailers(polled.as_ref());
+        self.tell(polled.as_ref());
         match &polled {
             Some(Err(_)) => self.end(End::Failed),
             None => self.end(End::Complete),

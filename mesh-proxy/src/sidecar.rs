@@ -8,7 +8,7 @@ use std::{
 
 use mesh_telemetry::{
     Readiness,
-    proxy::{Direction, ProcessEvent, Sink, emit},
+    proxy::{AccessLog, AccessLogOptions, Direction, ProcessEvent, Sink, emit},
     task,
 };
 use tokio::{sync::oneshot, time::timeout};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin,
-    config::{Policy, Problem, SidecarConfig, check_sidecar},
+    config::{LogFormat, Policy, Problem, SidecarConfig, check_sidecar},
     control,
     error::RunError,
     policy::{Owner, Store},
@@ -230,7 +230,11 @@ impl Sidecar {
     }
 
     /// Opens files that are written to anew: whoever rotates them has moved them away.
-    pub(crate) fn reopen_logs(&self) {}
+    pub(crate) fn reopen_logs(&self) {
+        if let Some(log) = self.shared.sink.access_log() {
+            log.reopen();
+        }
+    }
 
     /// Reads changed certificates and keys again now; by itself the sidecar looks at
     /// them every five seconds.
@@ -259,6 +263,9 @@ impl Sidecar {
             );
         }
         self.drain.give_up.cancel();
+        if let Some(log) = self.shared.sink.access_log() {
+            log.flush().await;
+        }
         self.end.cancel();
         for worker in self.workers {
             let _ = worker.await; // an error means that the worker has ended
@@ -269,12 +276,32 @@ impl Sidecar {
 fn share(config: &SidecarConfig, sink: Sink) -> Result<Arc<Shared>, RunError> {
     let owner = Owner::of(config);
     let policy = Store::new(owner, config.policy.clone()).map_err(RunError::Config)?;
+    access_log(config, &sink)?;
     Ok(Arc::new(Shared {
         policy,
         sink,
         listener_tls: listener_tls(config)?,
         random: Random::from_system(),
     }))
+}
+
+/// Opens the log and has finished requests written to it.
+fn access_log(config: &SidecarConfig, sink: &Sink) -> Result<(), RunError> {
+    let Some(settings) = &config.access_log else {
+        return Ok(());
+    };
+    let log = AccessLog::open(AccessLogOptions {
+        to: settings.to.clone(),
+        json: settings.format == LogFormat::Json,
+        sample: settings.sample,
+    });
+    let log = log.map_err(|cause| {
+        let (key, path) = ("access_log.to".to_owned(), settings.to.display());
+        let message = format!("{path}: cannot be opened: {cause}");
+        RunError::Config(vec![Problem { key, message }])
+    })?;
+    sink.set_access_log(log);
+    Ok(())
 }
 
 fn listener_tls(config: &SidecarConfig) -> Result<Option<Arc<ServerTls>>, RunError> {

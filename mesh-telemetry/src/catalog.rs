@@ -154,6 +154,8 @@ table! {
         "1 while the stream to the console is open, else 0.";
     PROXY_OVERHEAD = Histogram "mesh_proxy_overhead_seconds" [direction] "seconds" OVERHEAD_SECONDS:
         "What the sidecar itself cost: request minus attempts, retry pauses and injected delays.";
+    ACCESS_LOG_LINES = Counter "mesh_access_log_lines_total" [result] "lines":
+        "Lines of the access log that were written, or dropped because its disk was slow or full.";
     SPANS = Counter "mesh_telemetry_spans_total" [result] "spans":
         "Spans that were exported, dropped because the queue was full, or lost because the collector failed.";
     BUILD_INFO = Gauge "mesh_build_info" [version, component] "info":

@@ -5,6 +5,7 @@
 //! sampled (or met a fault, a retry, a refusal or a failure) goes over a bounded
 //! queue to a thread of its own, where it becomes spans.
 
+mod access_log;
 mod edge;
 mod event;
 mod fault;
@@ -16,6 +17,7 @@ mod scope;
 mod sink;
 mod spans;
 
+pub use access_log::{AccessLog, AccessLogOptions};
 pub use edge::Edge;
 pub use event::{AttemptEvent, BreakerState, FaultInjected, ProcessEvent, RequestEvent, Secured};
 pub use fault::HeldFault;

@@ -149,6 +149,7 @@ fn outcome(result: &Result<u16, ProxyError>) -> RequestOutcome {
             grpc_status: None,
             flags: error.flags(),
             reason: Some(error.reason()),
+            bytes: None,
         },
     }
 }

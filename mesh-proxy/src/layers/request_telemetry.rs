@@ -66,6 +66,7 @@ where
             grpc_status: grpc::status(response.headers()),
             flags: verdict.flags,
             reason: verdict.reason,
+            bytes: Some(0),
         };
         Ok(watched_response(
             response,
@@ -95,6 +96,11 @@ struct Finish {
 }
 
 impl Watch for Finish {
+    fn data(&mut self, length: usize) {
+        let before = self.outcome.bytes.unwrap_or_default();
+        self.outcome.bytes = Some(before + length as u64);
+    }
+
     fn trailers(&mut self, trailers: &HeaderMap) {
         self.outcome.grpc_status = grpc::status(trailers).or(self.outcome.grpc_status);
     }

@@ -6,11 +6,13 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod access_log;
 mod balancing;
 mod chain;
 mod chaos;
 mod control;
 mod discovery;
+mod docs_access_log;
 mod docs_routing;
 mod docs_tls;
 mod example;

@@ -67,7 +67,7 @@ pub static LABELS: &[Label] = &[
     ),
     label(
         "result",
-        "exported, dropped, failed (spans); won, lost, failed, cancelled, refused (hedges); ok, refused, timeout, error (connects); ok, unhealthy, refused, timeout, error (health checks); ok, empty, error (DNS lookups); ok, error, untrusted, expired, wrong_identity, timeout (handshakes); charged, replayed, declined, failed, refunded (payments)",
+        "exported, dropped, failed (spans); written, dropped (lines of the access log); won, lost, failed, cancelled, refused (hedges); ok, refused, timeout, error (connects); ok, unhealthy, refused, timeout, error (health checks); ok, empty, error (DNS lookups); ok, error, untrusted, expired, wrong_identity, timeout (handshakes); charged, replayed, declined, failed, refunded (payments)",
     ),
     label(
         "route",

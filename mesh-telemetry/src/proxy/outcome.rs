@@ -35,6 +35,8 @@ pub struct RequestOutcome {
     pub flags: Flags,
     /// Bounded code of a refusal or failure made by this sidecar.
     pub reason: Option<&'static str>,
+    /// Bytes of the body that the caller took; none: not counted.
+    pub bytes: Option<u64>,
 }
 
 /// What is known when an attempt starts.

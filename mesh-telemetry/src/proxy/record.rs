@@ -27,6 +27,8 @@ pub(super) struct Record {
     pub(super) version: Version,
     pub(super) host: Option<HeaderValue>,
     pub(super) user_agent: Option<HeaderValue>,
+    /// Length of the body as its sender announced it; read for the access log alone.
+    pub(super) request_bytes: Option<u64>,
     /// What the caller sent: parent of this request.
     pub(super) incoming: Option<TraceContext>,
     pub(super) trace_id: TraceId,
@@ -125,6 +127,7 @@ impl Record {
             version: request.version,
             host: request.headers.get(header::HOST).cloned(),
             user_agent: request.headers.get(header::USER_AGENT).cloned(),
+            request_bytes: None,
             incoming,
             trace_id,
             span_id,
@@ -399,6 +402,17 @@ impl Record {
             .rfind(won)
             .map_or(Flags::NONE, |attempt| fault_flags(&attempt.notes));
         last | fault_flags(&self.notes)
+    }
+
+    /// Time to the last byte, or until now.
+    pub(super) fn duration(&self) -> Duration {
+        self.ended.unwrap_or_else(Instant::now) - self.started
+    }
+
+    /// Why there is no answer of the application, or not all of it.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        let cancelled = self.cancelled.then_some("cancelled");
+        self.outcome.reason.or(cancelled)
     }
 
     /// The caller got no answer of the application, or a server error.

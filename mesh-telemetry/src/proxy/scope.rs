@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use tokio::time::Instant;
 
@@ -47,6 +47,7 @@ impl Shared {
             .take();
         let Some(mut record) = record else { return };
         record.end(outcome);
+        self.sink.log(&record);
         if record.sampled || record.interesting() {
             self.sink.offer(record);
         }
@@ -72,7 +73,10 @@ impl RequestScope {
             .sampling()
             .decide(incoming.as_ref().map(|it| it.sampled), trace_id);
         let span = (trace_id, ids.new_span_id(), sampled);
-        let record = Record::new(direction, request, incoming, span, sink.unknown(direction));
+        let mut record = Record::new(direction, request, incoming, span, sink.unknown(direction));
+        if sink.logs() {
+            record.request_bytes = announced_length(&request.headers);
+        }
         Self(Arc::new(Shared {
             sink: sink.clone(),
             trace_id,
@@ -192,6 +196,11 @@ impl AttemptScope {
             .request
             .with(|record| record.end_attempt(self.0.index, Some(outcome)));
     }
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    let length = headers.get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 /// Context for the endpoint; none: the caller's headers go on unchanged.

@@ -3,12 +3,12 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-use super::{Direction, Edge, record::Record, spans};
+use super::{AccessLog, Direction, Edge, record::Record, spans};
 use crate::{export::Queue, sampling::Sampling};
 
 /// Most records that a sink without export keeps; then the oldest go.
@@ -27,6 +27,7 @@ struct Inner {
     /// The environment says how many: nobody else does.
     fixed: bool,
     unknown: [Arc<Edge>; 2],
+    access_log: OnceLock<AccessLog>,
 }
 
 #[derive(Debug)]
@@ -78,6 +79,7 @@ impl Sink {
             parent_based: sampling.parent_based,
             fixed,
             unknown,
+            access_log: OnceLock::new(),
         }))
     }
 
@@ -90,6 +92,27 @@ impl Sink {
                 kept.drain(..).collect()
             }
             Target::Queue(_) | Target::Nowhere => Vec::new(),
+        }
+    }
+
+    /// Finished requests are written to this log from now on; only the first one counts.
+    pub fn set_access_log(&self, log: AccessLog) {
+        let _ = self.0.access_log.set(log); // there is one already
+    }
+
+    /// The access log, if there is one.
+    #[must_use]
+    pub fn access_log(&self) -> Option<&AccessLog> {
+        self.0.access_log.get()
+    }
+
+    pub(super) fn logs(&self) -> bool {
+        self.0.access_log.get().is_some()
+    }
+
+    pub(super) fn log(&self, record: &Record) {
+        if let Some(log) = self.0.access_log.get() {
+            log.log(record);
         }
     }
 

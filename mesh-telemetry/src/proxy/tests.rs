@@ -2,6 +2,8 @@
 
 mod counted;
 mod kept;
+#[cfg(target_os = "linux")]
+mod logged;
 mod tree;
 
 use std::{sync::Arc, time::Duration};
@@ -12,7 +14,7 @@ use tokio::time::advance;
 
 use super::{
     AttemptEvent, AttemptOutcome, AttemptScope, AttemptStart, Direction, Edge, FaultInjected,
-    Flags, RequestEvent, RequestOutcome, RequestScope, Sink,
+    Flags, RequestEvent, RequestOutcome, RequestScope, Secured, Sink,
 };
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -1,7 +1,9 @@
 //! Who the sidecar is and where it listens.
 
+use std::path::Path;
+
 use super::{Findings, is_name, name_expected, tls};
-use crate::config::{SidecarConfig, TelemetryConfig};
+use crate::config::{AccessLog, SidecarConfig, TelemetryConfig};
 
 /// Most workers of one sidecar: more threads than the cores of a large machine help nobody.
 const MAX_WORKERS: usize = 64;
@@ -36,7 +38,33 @@ pub(super) fn check(config: &SidecarConfig, found: &mut Findings) {
             found.under("tls", |found| tls::listener_files(settings, found));
         });
     }
+    if let Some(log) = &config.access_log {
+        found.under("access_log", |found| access_log(log, found));
+    }
     found.under("telemetry", |found| telemetry(&config.telemetry, found));
+}
+
+fn access_log(log: &AccessLog, found: &mut Findings) {
+    found.expect((0.0..=1.0).contains(&log.sample), "sample", || {
+        let sample = log.sample;
+        format!(
+            "{sample} is no share: expected 0 (only what failed, was retried or faulted) to 1 (all)"
+        )
+    });
+    let folder = log
+        .to
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    found.expect(folder.is_none_or(Path::is_dir), "to", || {
+        let path = log.to.display();
+        format!("{path}: its folder does not exist: make it, or write to standard output with `-`")
+    });
+    found.expect(!log.to.is_dir(), "to", || {
+        format!(
+            "{} is a folder: expected a file, or `-` for standard output",
+            log.to.display()
+        )
+    });
 }
 
 fn telemetry(config: &TelemetryConfig, found: &mut Findings) {

@@ -46,7 +46,7 @@ pub(super) fn request(record: &Record) -> Vec<KeyValue> {
         .maybe("http.response.status_code", outcome.status.map(i64::from))
         .maybe("rpc.grpc.status_code", outcome.grpc_status.map(i64::from))
         .maybe("error.type", request_error(record))
-        .maybe("mesh.reason", reason(record))
+        .maybe("mesh.reason", record.reason())
         .flags(outcome.flags)
         .maybe(
             "mesh.deadline_ms",
@@ -176,13 +176,6 @@ fn attempt_error(attempt: &Attempt) -> Option<Value> {
         (None, None) => Some("_OTHER".into()),
         _ => None,
     }
-}
-
-fn reason(record: &Record) -> Option<&'static str> {
-    record
-        .outcome
-        .reason
-        .or_else(|| record.cancelled.then_some("cancelled"))
 }
 
 fn address(endpoint: &str) -> (&str, Option<u16>) {

@@ -104,6 +104,35 @@ fn refusals_are_counted_under_their_reason() {
 }
 
 #[test]
+fn the_connection_that_counts_is_the_callers_inbound_and_the_last_attempts_outbound() {
+    let secured = |mutual| {
+        Arc::new(Secured {
+            mutual,
+            version: "1.3",
+            peer: None,
+        })
+    };
+    let page = recorded(async {
+        let sink = Sink::disconnected();
+        let scope = RequestScope::begin(&sink, Direction::Inbound, &request(None));
+        scope.emit(RequestEvent::Secured(secured(false)));
+        scope.finish(answer(200));
+        let scope = RequestScope::begin(&sink, Direction::Outbound, &request(None));
+        drop(attempt(&scope, 1, "127.0.0.1:1"));
+        let last = attempt(&scope, 2, "127.0.0.1:2");
+        last.emit(AttemptEvent::Secured(secured(true)));
+        scope.finish(answer(200));
+    });
+    for (direction, tls) in [("inbound", "server"), ("outbound", "mutual")] {
+        let is_it = |line: &&str| {
+            let start = format!("mesh_requests_total{{direction=\"{direction}\"");
+            line.starts_with(&start) && line.contains(&format!("tls=\"{tls}\""))
+        };
+        assert!(page.lines().any(|line| is_it(&line)), "{page}");
+    }
+}
+
+#[test]
 fn a_request_without_a_route_is_counted_as_unknown() {
     let page = recorded(async {
         let sink = Sink::disconnected();
