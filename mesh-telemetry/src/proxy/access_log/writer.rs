@@ -9,10 +9,11 @@ use std::{
         atomic::Ordering::Relaxed,
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use metrics::Counter;
+use tokio::time::Instant; // outside a runtime: the system's
 
 use super::{Block, Inner, Message};
 use crate::{catalog, register::counter};
