@@ -15,7 +15,14 @@
 mod guard;
 mod views;
 
-use std::{net::TcpListener, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::TcpListener,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -26,8 +33,14 @@ use axum::{
 use mesh_telemetry::task;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
-use crate::{config::SidecarConfig, server::Drain, shared::Shared};
+use crate::{
+    body::{Request, Response},
+    config::{ListenerLimits, SidecarConfig},
+    server::{self, Drain, Listening},
+    shared::Shared,
+};
 
 /// What the handlers read.
 #[derive(Clone)]
@@ -61,26 +74,49 @@ pub(crate) fn router(state: State) -> Router {
         .with_state(state)
 }
 
-/// Serves a page until the token is cancelled.
+/// Serves a page until the token is cancelled, with the same care for connections as
+/// the listeners for requests.
 pub(crate) fn serve_page(
     name: &'static str,
     listener: TcpListener,
     page: Router,
     end: CancellationToken,
 ) {
-    task::spawn(name, async move {
-        let served = match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => {
-                axum::serve(listener, page)
-                    .with_graceful_shutdown(end.cancelled_owned())
-                    .await
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = served {
-            tracing::error!(listener = name, %error, "the listener ended");
-        }
-    });
+    let drain = Drain {
+        begin: end,
+        ..Drain::default()
+    };
+    let listening = Listening::new(name, limits(), None);
+    task::spawn(name, server::serve(listener, Page(page), listening, drain));
+}
+
+/// What is borne from those who look at a page: probes, scrapers, consoles, people.
+fn limits() -> ListenerLimits {
+    ListenerLimits {
+        max_connections: 256,
+        head_timeout: Duration::from_secs(10),
+        max_head: 16 * 1024,
+        idle_timeout: Some(Duration::from_mins(2)), // longer than between two scrapes
+        ..ListenerLimits::default()
+    }
+}
+
+/// An axum router as a stack.
+#[derive(Clone)]
+struct Page(Router);
+
+impl Service<Request> for Page {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        Box::pin(self.0.call(request))
+    }
 }
 
 async fn config(Extract(state): Extract<State>) -> Json<Value> {

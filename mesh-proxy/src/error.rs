@@ -15,12 +15,21 @@ use crate::{
 /// Why a request, or one attempt of it, failed at this sidecar.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// `CONNECT` asks for a tunnel, which routing and telemetry could not see into.
-    #[error("CONNECT is not supported: send the request itself, in absolute form, to this proxy")]
+    /// `CONNECT` asks for a tunnel, which routing and telemetry could not see into, and
+    /// the listener does not allow it.
+    #[error(
+        "CONNECT is not allowed here: send the request itself, in absolute form, or allow tunnels with `outbound.limits.allow_connect`"
+    )]
     ConnectMethod,
     /// The request can be understood in two ways.
     #[error("the request is ambiguous: {0}")]
     Ambiguous(&'static str),
+    /// The head has more fields than the listener bears.
+    #[error("the request has more than {most} header fields")]
+    TooManyHeaders {
+        /// `max_headers` of the listener.
+        most: usize,
+    },
     /// No route matches.
     #[error(
         "no route matches authority `{authority}`, method and path; `GET /config` of the admin API lists the routes"
@@ -169,6 +178,7 @@ impl ProxyError {
         match self {
             Self::ConnectMethod => "connect_not_supported",
             Self::Ambiguous(_) => "ambiguous_request",
+            Self::TooManyHeaders { .. } => "too_many_headers",
             Self::NoRoute { .. } => "no_route",
             Self::PathTooLong => "path_too_long",
             Self::Denied => "denied",
@@ -202,6 +212,7 @@ impl ProxyError {
         match self {
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Ambiguous(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
+            Self::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
             Self::Denied => StatusCode::FORBIDDEN,
@@ -230,6 +241,7 @@ impl ProxyError {
             Self::ConnectMethod
             | Self::Ambiguous(_)
             | Self::PathTooLong
+            | Self::TooManyHeaders { .. }
             | Self::Denied
             | Self::BodyTooLarge { .. }
             | Self::Fault { .. } => Flags::NONE,
@@ -265,6 +277,7 @@ impl ProxyError {
             Self::Fault { .. }
             | Self::ConnectMethod
             | Self::Ambiguous(_)
+            | Self::TooManyHeaders { .. }
             | Self::NoRoute { .. }
             | Self::PathTooLong
             | Self::Denied
@@ -296,6 +309,7 @@ impl ProxyError {
         match self {
             Self::ConnectMethod
             | Self::Ambiguous(_)
+            | Self::TooManyHeaders { .. }
             | Self::NoRoute { .. }
             | Self::PathTooLong
             | Self::BodyTooLarge { .. }

@@ -27,6 +27,7 @@ pub(crate) mod rescue;
 pub(crate) mod retry;
 pub(crate) mod rewrite;
 pub(crate) mod route;
+pub(crate) mod tunnel;
 
 use std::{
     future::Future,

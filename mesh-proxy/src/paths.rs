@@ -1,7 +1,11 @@
-//! Paths of requests: prefixes by whole segments, and the one normal form that
-//! routes and access decisions read.
+//! Paths of requests: prefixes by whole segments, the one normal form that routes read,
+//! and all that a path could mean, which access decisions read.
+
+mod readings;
 
 use std::borrow::Cow;
+
+pub(crate) use readings::may_be_under;
 
 /// Whether `prefix` covers `path` by whole segments: `/orders` covers `/orders`
 /// and `/orders/7`, not `/ordersheet`.

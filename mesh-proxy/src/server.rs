@@ -12,6 +12,7 @@ mod http2;
 mod listening;
 mod preface;
 mod traffic;
+mod upload;
 mod wire;
 
 use std::{
@@ -34,7 +35,7 @@ use crate::{
     stack::Stack,
     tls::{Accepted, Peer},
 };
-use ending::Closed;
+use ending::{Closed, Open};
 use handler::Handler;
 pub(crate) use listening::Listening;
 pub(crate) use preface::Spoken;
@@ -167,8 +168,10 @@ async fn accepted<S: Stack>(
         tracing::debug!(%error, "connection closed before it was served");
         return;
     }
-    let Some(accepted) = secure(stream, &listening, &drain).await else {
-        return;
+    let open = Open::begin(listening.name);
+    let accepted = match secure(stream, &listening, &drain).await {
+        Ok(accepted) => accepted,
+        Err(closed) => return open.end(closed),
     };
     let spoken = accepted.alpn.map_or(Spoken::Unknown, Spoken::from);
     let connection = Connection {
@@ -179,22 +182,29 @@ async fn accepted<S: Stack>(
         listening,
         drain,
     };
-    serve_connection(accepted.stream, spoken, &connection).await;
+    open.end(serve_connection(accepted.stream, spoken, &connection).await);
 }
 
-/// Shakes hands where there is TLS; none: there is nothing to serve.
-async fn secure(stream: TcpStream, listening: &Listening, drain: &Drain) -> Option<Accepted> {
+/// Shakes hands where there is TLS; an error says why there is nothing to serve.
+async fn secure(
+    stream: TcpStream,
+    listening: &Listening,
+    drain: &Drain,
+) -> Result<Accepted, Closed> {
     let Some(tls) = &listening.tls else {
-        return Some(Accepted::plain(stream));
+        return Ok(Accepted::plain(stream));
     };
     let accepted = tokio::select! {
-        () = drain.begin.cancelled() => return None,
+        () = drain.begin.cancelled() => return Err(Closed::Drain),
         accepted = tls.accept(stream, listening.limits.head_timeout) => accepted,
     };
-    accepted.unwrap_or_else(|failure| {
-        tracing::debug!(error = %failure.cause, "a connection was not secured");
-        None
-    })
+    match accepted {
+        Ok(accepted) => accepted.ok_or(Closed::Done),
+        Err(failure) => {
+            tracing::debug!(error = %failure.cause, "a connection was not secured");
+            Err(Closed::Handshake)
+        }
+    }
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {

@@ -72,6 +72,7 @@ impl Sidecar {
         let admin_listener = server::bind("admin", config.admin, false)?;
         let shared = share(&config, sink)?;
         let sockets = Sockets::open(&config)?;
+        let drain = shared.drain.clone();
         let mut sidecar = Self {
             shared,
             started: SidecarConfig {
@@ -79,7 +80,7 @@ impl Sidecar {
                 ..config.clone()
             },
             readiness,
-            drain: Drain::default(),
+            drain,
             end: CancellationToken::new(),
             workers: Vec::new(),
             inbound: sockets.address(Direction::Inbound),
@@ -282,6 +283,7 @@ fn share(config: &SidecarConfig, sink: Sink) -> Result<Arc<Shared>, RunError> {
         sink,
         listener_tls: listener_tls(config)?,
         random: Random::from_system(),
+        drain: Drain::default(),
     }))
 }
 

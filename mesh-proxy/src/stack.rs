@@ -16,7 +16,7 @@ use crate::{
         chaos::Chaos, deadline::Deadline, edge::Edge, forward::Forward, guard::Guard, layer,
         limit::Limit, local::Local, mirror::Mirror, rate_limit::RateLimit,
         request_telemetry::RequestTelemetry, rescue::Rescue, retry::Retry, rewrite::Rewrite,
-        route::Route,
+        route::Route, tunnel::Tunnel,
     },
     shared::Shared,
 };
@@ -26,7 +26,8 @@ pub(crate) fn outbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
     ServiceBuilder::new()
         .layer(layer(RequestTelemetry::outbound(shared))) // every request counts once, refused ones too
         .layer(layer(Rescue)) // inside telemetry, which so sees the final status
-        .layer(layer(Guard)) // nothing ambiguous is routed
+        .layer(layer(Guard::new(shared, Outbound))) // nothing ambiguous is routed
+        .layer(layer(Tunnel::new(shared, Outbound))) // nothing below could see into it
         .layer(layer(Route::new(shared))) // the layers below need the policy
         .layer(layer(Deadline)) // outside retry: covers all attempts and the pauses between them
         .layer(layer(RateLimit)) // outside retry: what is shed is not tried again, or overload feeds itself
@@ -57,7 +58,8 @@ pub(crate) fn inbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
         .layer(layer(Edge::new(shared))) // what strangers claim reaches neither record nor rule
         .layer(layer(RequestTelemetry::inbound(shared))) // every request counts once, refused ones too
         .layer(layer(Rescue)) // inside telemetry, which so sees the final status
-        .layer(layer(Guard)) // nothing ambiguous is authorized
+        .layer(layer(Guard::new(shared, Inbound))) // nothing ambiguous is authorized
+        .layer(layer(Tunnel::new(shared, Inbound))) // none: nothing could be authorized in it
         .layer(layer(Local::new(shared))) // the layers below need the policy for this caller
         .layer(layer(Authorize)) // before chaos, which must never change an access decision
         .layer(layer(Deadline)) // adopts what the caller has left

@@ -136,6 +136,16 @@ table! {
         "Open connections to endpoints, idle ones included.";
     UPSTREAM_CONNECTS = Counter "mesh_upstream_connects_total" [destination, result] "connections":
         "Connections tried.";
+    DOWNSTREAM_CONNECTIONS = Gauge "mesh_downstream_connections" [listener] "connections":
+        "Open connections of callers, idle ones included.";
+    DOWNSTREAM_CLOSED = Counter "mesh_downstream_connections_closed_total" [listener, reason] "connections":
+        "Connections of callers that ended, by why.";
+    MALFORMED = Counter "mesh_requests_malformed_total" [listener, reason] "requests":
+        "Requests that are not well-formed: answered by the listener, and seen by no rule, no application and no other metric.";
+    TUNNELS = Gauge "mesh_tunnels" [destination] "tunnels":
+        "Open tunnels (CONNECT).";
+    TUNNEL_BYTES = Counter "mesh_tunnel_bytes_total" [destination, flow] "bytes":
+        "Bytes through tunnels.";
     TLS_HANDSHAKES = Counter "mesh_tls_handshakes_total" [direction, result] "handshakes":
         "TLS handshakes, by how they ended.";
     CERTIFICATE_EXPIRY = Gauge "mesh_certificate_expiry_timestamp_seconds" [direction] "seconds":

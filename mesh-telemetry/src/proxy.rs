@@ -16,6 +16,7 @@ mod record;
 mod scope;
 mod sink;
 mod spans;
+mod tunnel;
 
 pub use access_log::{AccessLog, AccessLogOptions};
 pub use edge::Edge;
@@ -28,6 +29,7 @@ pub use process::emit;
 pub(crate) use process::register;
 pub use scope::{AttemptScope, RequestScope};
 pub use sink::{FinishedRequest, Sink};
+pub use tunnel::Tunnel;
 
 #[cfg(test)]
 mod tests;

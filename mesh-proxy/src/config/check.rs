@@ -6,6 +6,7 @@
 mod cluster;
 mod inbound;
 mod limits;
+mod listener;
 mod near;
 mod policy;
 mod retry;
@@ -61,6 +62,7 @@ fn here(policy: &Policy, found: &mut Findings) {
 pub fn check_sidecar(config: &SidecarConfig) -> Vec<Problem> {
     let mut found = Findings::default();
     sidecar::check(config, &mut found);
+    listener::check(config, &mut found);
     found.under("policy", |found| here(&config.policy, found));
     found.problems
 }

@@ -47,6 +47,7 @@ pub struct InboundPolicy {
 pub struct Deny {
     /// Methods; empty: all.
     pub methods: Vec<String>,
-    /// Prefix of the normalised path; matches whole segments.
+    /// Prefix of the path, by whole segments, in whichever way the application might
+    /// read it: escapes, dots, parameters and case do not lead round a rule.
     pub path_prefix: Option<String>,
 }

@@ -4,13 +4,7 @@ use http::Method;
 use mesh_telemetry::proxy::RequestEvent;
 
 use super::{Around, Fallible};
-use crate::{
-    body::Response,
-    call::Routed,
-    config::Deny,
-    error::ProxyError,
-    paths::{has_prefix, normalise},
-};
+use crate::{body::Response, call::Routed, config::Deny, error::ProxyError, paths::may_be_under};
 
 /// The layer.
 pub(crate) struct Authorize;
@@ -35,14 +29,13 @@ fn denies(rules: &[Deny], method: &Method, path: &str) -> bool {
     if rules.is_empty() {
         return false;
     }
-    let path = normalise(path);
     rules.iter().any(|rule| {
         let method = rule.methods.is_empty() || rule.methods.iter().any(|m| m == method.as_str());
         method
             && rule
                 .path_prefix
                 .as_ref()
-                .is_none_or(|prefix| has_prefix(&path, &normalise(prefix)))
+                .is_none_or(|prefix| may_be_under(path, prefix))
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mesh_telemetry::proxy::{ProcessEvent, emit};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
@@ -37,8 +38,8 @@ pub(crate) enum Closed {
     SlowHead,
     /// An upload went on for too long after its answer.
     SlowBody,
-    /// What came is malformed.
-    Malformed,
+    /// What came is malformed, in this way.
+    Malformed(&'static str),
     /// A head is larger than `max_head` or has more than `max_headers` fields.
     LargeHead,
     /// The TLS handshake failed.
@@ -51,7 +52,7 @@ impl Closed {
         if error.is_parse_too_large() {
             Self::LargeHead
         } else if error.is_parse() {
-            Self::Malformed
+            Self::Malformed("syntax")
         } else {
             Self::Broken
         }
@@ -69,10 +70,46 @@ impl Closed {
             Self::Age => "max_age",
             Self::SlowHead => "head_timeout",
             Self::SlowBody => "slow_body",
-            Self::Malformed => "malformed",
+            Self::Malformed(_) => "malformed",
             Self::LargeHead => "large_head",
             Self::Handshake => "handshake",
         }
+    }
+}
+
+/// Counts a connection while it is there.
+pub(super) struct Open {
+    listener: &'static str,
+    closed: Closed,
+}
+
+impl Open {
+    pub(super) fn begin(listener: &'static str) -> Self {
+        emit(&ProcessEvent::DownstreamOpened { listener });
+        Self {
+            listener,
+            closed: Closed::Broken,
+        }
+    }
+
+    pub(super) fn end(mut self, closed: Closed) {
+        self.closed = closed;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let listener = self.listener;
+        let malformed = match self.closed {
+            Closed::Malformed(why) => Some(why),
+            Closed::LargeHead => Some(self.closed.code()),
+            _ => None,
+        };
+        if let Some(reason) = malformed {
+            emit(&ProcessEvent::Malformed { listener, reason });
+        }
+        let reason = self.closed.code();
+        emit(&ProcessEvent::DownstreamClosed { listener, reason });
     }
 }
 
@@ -86,7 +123,7 @@ pub(super) enum Refusal {
 impl Refusal {
     fn closed(self) -> Closed {
         match self {
-            Self::Malformed(_) => Closed::Malformed,
+            Self::Malformed(why) => Closed::Malformed(why.code()),
             Self::SlowHead => Closed::SlowHead,
         }
     }

@@ -19,7 +19,9 @@ use hyper::{body::Incoming, service::Service};
 
 use super::{
     RemoteAddress,
+    http2::Flow,
     traffic::{Switch, Traffic},
+    upload::{Answered, Upload},
 };
 use crate::{
     body::{Body, BodyError, Response},
@@ -58,22 +60,32 @@ impl<S: Stack> Service<http::Request<Incoming>> for Handler<S> {
 
     fn call(&self, mut request: http::Request<Incoming>) -> Self::Future {
         self.traffic.begin();
-        let in_flight = InFlight(Arc::clone(&self.traffic));
+        let mut in_flight = InFlight {
+            traffic: Arc::clone(&self.traffic),
+            answered: None,
+        };
         if let Some(address) = self.address {
             request.extensions_mut().insert(address);
         }
         if let Some(peer) = &self.peer {
             request.extensions_mut().insert(Arc::clone(peer));
         }
-        if request.version() == Version::HTTP_2 {
+        let is_http2 = request.version() == Version::HTTP_2;
+        if is_http2 {
             join_cookies(request.headers_mut());
         }
         let asks = Asks::of(&request);
         if asks != Asks::Nothing {
             self.traffic.ask();
         }
+        let request = if is_http2 && !http_body::Body::is_end_stream(request.body()) {
+            let answered = in_flight.answered.insert(Arc::default());
+            request.map(|body| Body::new(Upload::new(body, answered)))
+        } else {
+            request.map(Body::new)
+        };
         Answer {
-            inner: self.stack.clone().call(request.map(Body::new)),
+            inner: self.stack.clone().call(request),
             in_flight: Some(in_flight),
             yields: asks != Asks::Nothing,
             asks,
@@ -135,11 +147,18 @@ impl Asks {
 }
 
 /// A request without an end yet.
-struct InFlight(Arc<Traffic>);
+struct InFlight {
+    traffic: Arc<Traffic>,
+    /// Tells the body of the request; none where there is nobody to be told.
+    answered: Option<Arc<Answered>>,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.end();
+        self.traffic.end();
+        if let Some(answered) = &self.answered {
+            answered.set();
+        }
     }
 }
 
@@ -169,12 +188,13 @@ where
         };
         let in_flight = self.in_flight.take();
         if self.asks != Asks::Nothing
-            && let Some(InFlight(traffic)) = &in_flight
+            && let Some(InFlight { traffic, .. }) = &in_flight
         {
             traffic.answer(self.asks.answered(response.status()));
         }
         Poll::Ready(Ok(response.map(|body| Outgoing {
             body,
+            flow: Flow::begin(),
             _in_flight: in_flight,
         })))
     }
@@ -183,6 +203,8 @@ where
 /// The body of an answer; its request is in flight as long as hyper holds it.
 pub(super) struct Outgoing {
     body: Body,
+    /// None on HTTP/1, where the connection itself waits for its reader.
+    flow: Option<Arc<Flow>>,
     _in_flight: Option<InFlight>,
 }
 
@@ -194,7 +216,11 @@ impl http_body::Body for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some(flow) = &self.flow {
+            flow.asked(polled.is_pending());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,14 +1,16 @@
 //! HTTP/2: one connection, many requests.
 
+mod frames;
+mod streams;
+
 use std::{
-    future::{Future, poll_fn},
+    future::{Future as _, poll_fn},
     pin::pin,
     sync::Arc,
     task::Poll,
 };
 
 use hyper_util::rt::TokioIo;
-use mesh_telemetry::task;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -18,19 +20,8 @@ use super::{
     wire::{Io, Wire},
 };
 use crate::stack::Stack;
-
-/// Runs each request as a task of its own.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Streams;
-
-impl<F> hyper::rt::Executor<F> for Streams
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, stream: F) {
-        task::spawn("stream", stream);
-    }
-}
+pub(super) use frames::Frames;
+pub(super) use streams::{Flow, Streams};
 
 /// Serves the connection, of which `first` has been read, until it is closed.
 pub(super) async fn serve<I: Io, S: Stack>(
@@ -62,6 +53,13 @@ pub(super) async fn serve<I: Io, S: Stack>(
                 return Poll::Pending;
             }
             let now = Instant::now();
+            if traffic
+                .head_age()
+                .is_some_and(|age| age >= connection.listening.limits.head_timeout)
+            {
+                leaving = Some(Closed::SlowHead);
+                return Poll::Ready(Ok(()));
+            }
             if leaving.is_none()
                 && let Some(why) = idle.look(now, &traffic, connection)
             {

@@ -22,6 +22,7 @@ use tokio::{
 
 use super::{
     framing::{Framing, Phase},
+    http2::Frames,
     traffic::{Switch, Traffic},
 };
 
@@ -44,29 +45,36 @@ pub(super) struct Wire<I> {
     held: Vec<u8>,
     /// How much of `held` has been handed on.
     from: usize,
-    /// None for HTTP/2, whose framing hyper reads strictly.
-    framing: Option<Framing>,
+    protocol: Protocol,
     traffic: Arc<Traffic>,
     /// Runs while a write waits, and only then.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
+/// What is read.
+enum Protocol {
+    Http1(Framing),
+    /// Its framing hyper reads strictly.
+    Http2(Frames),
+}
+
 impl<I: Io> Wire<I> {
     /// HTTP/1, of which `first` has been read.
     pub(super) fn http1(io: I, first: Vec<u8>, traffic: Arc<Traffic>) -> Self {
-        Self {
-            framing: Some(Framing::new()),
-            ..Self::http2(io, first, traffic)
-        }
+        Self::new(io, first, traffic, Protocol::Http1(Framing::new()))
     }
 
     /// HTTP/2, of which `first` has been read.
     pub(super) fn http2(io: I, first: Vec<u8>, traffic: Arc<Traffic>) -> Self {
+        Self::new(io, first, traffic, Protocol::Http2(Frames::new()))
+    }
+
+    fn new(io: I, first: Vec<u8>, traffic: Arc<Traffic>, protocol: Protocol) -> Self {
         Self {
             io,
             held: first,
             from: 0,
-            framing: None,
+            protocol,
             traffic,
             stalled: None,
         }
@@ -95,7 +103,7 @@ impl<I: Io> Wire<I> {
         if fresh.is_empty() {
             return Poll::Ready(Ok(())); // the peer has closed its side
         }
-        let Some(used) = follow(self.framing.as_mut(), &self.traffic, fresh) else {
+        let Some(used) = follow(&mut self.protocol, &self.traffic, fresh) else {
             buffer.set_filled(begin);
             return self.refuse();
         };
@@ -165,18 +173,28 @@ impl<I: Io> Wire<I> {
 }
 
 /// How much of the bytes may go further; none: they are refused.
-fn follow(framing: Option<&mut Framing>, traffic: &Traffic, bytes: &[u8]) -> Option<usize> {
-    let Some(framing) = framing else {
-        return Some(bytes.len());
-    };
-    match framing.feed(bytes) {
-        Ok(used) => {
-            traffic.set_phase(framing.phase());
-            Some(used)
-        }
-        Err(why) => {
-            traffic.refuse(why);
-            None
+fn follow(protocol: &mut Protocol, traffic: &Traffic, bytes: &[u8]) -> Option<usize> {
+    match protocol {
+        Protocol::Http1(framing) => match framing.feed(bytes) {
+            Ok(used) => {
+                traffic.set_phase(framing.phase());
+                Some(used)
+            }
+            Err(why) => {
+                traffic.refuse(why);
+                None
+            }
+        },
+        Protocol::Http2(frames) => {
+            if frames.feed(bytes) {
+                traffic.set_phase(Phase::Idle); // another head than before, with its own time
+            }
+            traffic.set_phase(if frames.is_in_head() {
+                Phase::Head
+            } else {
+                Phase::Idle
+            });
+            Some(bytes.len())
         }
     }
 }
@@ -191,7 +209,9 @@ impl<I: Io> AsyncRead for Wire<I> {
         if this.traffic.refusal().is_some() {
             return this.refuse();
         }
-        if let Some(framing) = this.framing.as_mut().filter(|framing| framing.is_asked()) {
+        if let Protocol::Http1(framing) = &mut this.protocol
+            && framing.is_asked()
+        {
             match this.traffic.switch() {
                 Switch::Undecided => return this.poll_ahead(cx),
                 switch => framing.answered(switch == Switch::Switched),

@@ -52,7 +52,7 @@ async fn absolute_form_is_routed_by_its_authority() {
     let app = App::fine().await;
     let proxy = orders(&app);
     let request = Request::get("http://payments:8080/pay?x=1")
-        .header("host", "elsewhere")
+        .header("host", "payments:8080")
         .header("proxy-connection", "keep-alive")
         .body(full(""))
         .unwrap();

@@ -19,6 +19,7 @@ mod example;
 mod health;
 mod hedge;
 mod hop;
+mod hostile;
 mod lifecycle;
 mod limits;
 mod pki;

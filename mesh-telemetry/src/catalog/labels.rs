@@ -37,6 +37,7 @@ pub static LABELS: &[Label] = &[
         "empty without an error; a status from 400 (client) or 500 (server) on, `cancelled`, or a bounded code",
     ),
     label("fault", "delay, abort"),
+    label("flow", "sent, received: to and from the cluster"),
     label(
         "grpc_status",
         "number of the status; `-` when it is not gRPC",
@@ -53,11 +54,12 @@ pub static LABELS: &[Label] = &[
         "http_route",
         "template of the route, as `/orders/{id}`; empty without one",
     ),
+    label("listener", "inbound, outbound, admin, metrics"),
     label("method", "the methods of RFC 9110 and PATCH; `_OTHER`"),
     label("product", "product id of the shop"),
     label(
         "reason",
-        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limited, overload, adaptive_limit, body_too_large (shed); consecutive_failures, failure_share, success_rate (ejected)",
+        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limited, overload, adaptive_limit, body_too_large (shed); consecutive_failures, failure_share, success_rate (ejected); done, upgraded, broken, drain, drain_over, idle_timeout, max_age, head_timeout, slow_body, malformed, large_head, handshake (connection closed); line_end, request_line, folded_header, content_length, transfer_encoding, length_and_coding, chunk, trailer, syntax, large_head (malformed)",
     ),
     label("response_class", "1xx to 5xx; `none` without an answer"),
     label("response_code", "100 to 599; `0` without an answer"),

@@ -231,6 +231,25 @@ pub enum ProcessEvent<'a> {
         /// The cluster.
         cluster: &'a str,
     },
+    /// A caller's connection is there.
+    DownstreamOpened {
+        /// `inbound`, `outbound`, `admin` or `metrics`.
+        listener: &'static str,
+    },
+    /// A caller's connection is gone.
+    DownstreamClosed {
+        /// Its listener.
+        listener: &'static str,
+        /// Why (bounded).
+        reason: &'static str,
+    },
+    /// A request was malformed, and its connection closed.
+    Malformed {
+        /// The listener.
+        listener: &'static str,
+        /// What is wrong with it (bounded).
+        reason: &'static str,
+    },
     /// A TLS handshake ended.
     TlsHandshake {
         /// Which side.

@@ -84,6 +84,17 @@ pub fn emit(event: &ProcessEvent<'_>) {
         ProcessEvent::UpstreamClosed { cluster } => {
             gauge(&catalog::UPSTREAM_CONNECTIONS, &[cluster]).decrement(1.0);
         }
+        ProcessEvent::DownstreamOpened { listener } => {
+            gauge(&catalog::DOWNSTREAM_CONNECTIONS, &[listener]).increment(1.0);
+        }
+        ProcessEvent::DownstreamClosed { listener, reason } => {
+            gauge(&catalog::DOWNSTREAM_CONNECTIONS, &[listener]).decrement(1.0);
+            counter(&catalog::DOWNSTREAM_CLOSED, &[listener, reason]).increment(1);
+        }
+        ProcessEvent::Malformed { listener, reason } => {
+            counter(&catalog::MALFORMED, &[listener, reason]).increment(1);
+            tracing::debug!(listener, reason, "malformed request");
+        }
         ProcessEvent::TlsHandshake { direction, result } => {
             counter(&catalog::TLS_HANDSHAKES, &[direction.as_str(), result]).increment(1);
         }

@@ -163,6 +163,7 @@ impl<'a, I: Io, S: Stack> Awake<'a, I, S> {
 
     fn ended(&mut self, ended: &hyper::Result<()>) -> Stop<I> {
         let closed = match ended {
+            _ if let Some(why) = self.traffic.refusal() => Closed::Malformed(why.code()),
             _ if self.connection.drain.begin.is_cancelled() => Closed::Drain,
             Ok(()) if self.is_leaving => Closed::Age,
             Ok(()) => Closed::Done,
@@ -170,7 +171,7 @@ impl<'a, I: Io, S: Stack> Awake<'a, I, S> {
         };
         let is_unread = self.traffic.phase() != Phase::Idle;
         self.stop(|io| match closed {
-            Closed::Malformed | Closed::LargeHead => Stop::Unread(io, closed),
+            Closed::Malformed(_) | Closed::LargeHead => Stop::Unread(io, closed),
             _ if is_unread => Stop::Unread(io, closed),
             _ => Stop::Ended(io, closed),
         })
