@@ -59,7 +59,7 @@ impl Tunnel {
 
     async fn open(&self, mut request: Request) -> Result<Response, ProxyError> {
         let cluster = self.cluster(&request)?;
-        let permit = cluster.pick(None, &self.shared.random, Instant::now())?;
+        let permit = cluster.pick(None, None, &self.shared.random, Instant::now())?;
         let within = cluster.settings().connect_timeout;
         let upstream = connect(permit.endpoint(), within).await?;
         let inside = Inside {
