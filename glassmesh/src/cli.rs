@@ -9,6 +9,7 @@ use crate::{
     health::{self, HealthArgs},
     load::{self, LoadArgs},
     proxy::{self, ProxyRole},
+    run::{self, RunArgs},
     runtime,
     service::{self, ServiceRole},
     trace::{self, TraceArgs},
@@ -48,6 +49,9 @@ enum Command {
     /// Inject faults, and see who holds them
     #[command(after_help = CHAOS_EXAMPLES)]
     Chaos(ChaosArgs),
+    /// Run any command behind a sidecar of its own, as part of the mesh
+    #[command(after_help = run::EXAMPLES)]
+    Run(Box<RunArgs>),
     /// Show a trace as a waterfall
     #[command(after_help = trace::EXAMPLES)]
     Trace(TraceArgs),
@@ -91,6 +95,7 @@ impl Cli {
         match self.command.unwrap_or(Command::Up(self.up)) {
             Command::Up(args) => runtime::small(up::run(args)),
             Command::Chaos(args) => runtime::small(chaos::run(args)),
+            Command::Run(args) => runtime::small(run::run(*args)),
             Command::Trace(args) => runtime::small(trace::run(args)),
             Command::Load(args) => runtime::small(load::run(args)),
             Command::Health(args) => runtime::small(health::run(args)),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use mesh_console::{
-    api::{ApiError, ChaosState, RulePatch, RuleState, TraceSummary},
+    api::{ApiError, ChaosState, Overview, RulePatch, RuleState, TraceSummary},
     mesh_file::MeshFile,
 };
 use mesh_proxy::config::Rule;
@@ -33,17 +33,23 @@ pub(crate) struct ConsoleAt {
 impl ConsoleAt {
     /// A client; says what is wrong with a URL that cannot be one.
     pub(crate) fn client(&self) -> Result<ConsoleClient, Failure> {
-        let base = match &self.console {
-            Some(url) => url.clone(),
-            None => running_here().unwrap_or_else(|| Uri::from_static("http://127.0.0.1:4090")),
-        };
-        if base.scheme_str() != Some("http") || base.authority().is_none() {
-            return Err(Failure::Invalid(format!(
-                "--console: `{base}` is no base URL: write it as http://127.0.0.1:4090"
-            )));
-        }
+        let base = base(self.console.as_ref())?;
         Ok(ConsoleClient { base })
     }
+}
+
+/// Base URL of the console: the one that is asked for, or the one that is likely meant.
+pub(crate) fn base(asked: Option<&Uri>) -> Result<Uri, Failure> {
+    let base = match asked {
+        Some(url) => url.clone(),
+        None => running_here().unwrap_or_else(|| Uri::from_static("http://127.0.0.1:4090")),
+    };
+    if base.scheme_str() != Some("http") || base.authority().is_none() {
+        return Err(Failure::Invalid(format!(
+            "--console: `{base}` is no base URL: write it as http://127.0.0.1:4090"
+        )));
+    }
+    Ok(base)
 }
 
 /// The console of the mesh whose data directory is here.
@@ -62,6 +68,11 @@ pub(crate) struct ConsoleClient {
 impl ConsoleClient {
     pub(crate) fn new(base: Uri) -> Self {
         Self { base }
+    }
+
+    /// The mesh as it is now.
+    pub(crate) async fn overview(&self) -> anyhow::Result<Overview> {
+        self.get("/api/mesh/overview").await
     }
 
     /// Rules and how many sidecars hold them.

@@ -25,6 +25,8 @@ pub(crate) enum Failure {
     Failed(anyhow::Error),
     /// The answer is a bad one, and has been given. Exit code 1.
     Told,
+    /// A command that was run ended with this code, which becomes ours.
+    Code(u8),
     /// Cut short by a second signal. Exit code 130, as shells have it for SIGINT.
     Killed,
 }
@@ -43,6 +45,7 @@ impl Failure {
                 ExitCode::FAILURE
             }
             Self::Told => ExitCode::FAILURE,
+            Self::Code(code) => ExitCode::from(*code),
             Self::Killed => ExitCode::from(130),
         }
     }

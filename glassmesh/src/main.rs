@@ -11,6 +11,7 @@ mod load;
 mod out;
 mod proxy;
 mod role;
+mod run;
 mod runtime;
 mod service;
 mod trace;

@@ -11,7 +11,7 @@ mod next;
 mod plan;
 mod ports;
 mod process;
-mod ready;
+pub(crate) mod ready;
 mod screen;
 mod summary;
 mod supervisor;

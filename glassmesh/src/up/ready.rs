@@ -10,7 +10,7 @@ use crate::http_client::{self, Call};
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Resolves when `GET /health/ready` answers 200.
-pub(super) async fn wait(address: SocketAddr) {
+pub(crate) async fn wait(address: SocketAddr) {
     let Ok(url) = format!("http://{address}/health/ready").parse::<Uri>() else {
         return;
     };

@@ -7,6 +7,7 @@
 mod http_client;
 mod mesh;
 mod refusals;
+mod run;
 mod trace;
 
 use mesh::{Mesh, eventually};
