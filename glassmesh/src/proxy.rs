@@ -26,7 +26,7 @@ Examples:
 /// Answers the question, or runs the sidecar until a signal comes.
 pub(crate) async fn run(role: ProxyRole) -> Result<(), Failure> {
     if let Some(question) = role.question {
-        let report = question.run()?;
+        let report = question.run().await?;
         out::line(&report.text);
         return if report.good {
             Ok(())

@@ -1,8 +1,10 @@
 //! Options of a sidecar: for the `mesh-proxy` binary and for whoever starts
 //! sidecars in another role.
 
+mod admin;
 mod check;
 mod command;
+mod explain;
 
 use std::{
     fs,

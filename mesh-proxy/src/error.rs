@@ -349,6 +349,16 @@ pub enum RunError {
         /// What is wrong with it.
         cause: String,
     },
+    /// A running sidecar could not be asked.
+    #[error(
+        "the admin API at {address} cannot be asked: {cause}; its address is `admin` of the sidecar's configuration"
+    )]
+    Admin {
+        /// Where it was expected.
+        address: std::net::SocketAddr,
+        /// What went wrong.
+        cause: String,
+    },
     /// A needed option is missing.
     #[error("{0} is needed: give it as an option, or a whole configuration with --config FILE")]
     Missing(&'static str),

@@ -31,7 +31,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or(Command::Run(Box::new(cli.run))) {
         Command::Run(args) => start(*args).map(|()| ExitCode::SUCCESS),
         Command::Ask(question) => {
-            let report = question.run()?;
+            let report = answer(&question)?;
             // A reader that went away, as `head`, is no error.
             let _ = writeln!(std::io::stdout(), "{}", report.text);
             Ok(if report.good {
@@ -41,6 +41,11 @@ fn main() -> anyhow::Result<ExitCode> {
             })
         }
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn answer(question: &cli::Command) -> Result<cli::Report, mesh_proxy::RunError> {
+    question.run().await
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -8,6 +8,7 @@ use super::{Report, read};
 use crate::{
     config::{Problem, SidecarConfig, check_sidecar},
     error::RunError,
+    lint::{Advice, lint},
 };
 
 pub(super) fn check(file: &Path, as_json: bool) -> Report {
@@ -17,15 +18,31 @@ pub(super) fn check(file: &Path, as_json: bool) -> Report {
         Err(error) => vec![unreadable(error)],
     };
     let name = file.display().to_string();
+    // Advice about what cannot be put in force would only hide why.
+    let fine = read.as_ref().ok().filter(|_| problems.is_empty());
+    let warnings = fine.map_or_else(Vec::new, advice);
     let text = if as_json {
-        format!("{:#}", json!({ "file": name, "problems": problems }))
+        let whole = json!({ "file": name, "problems": problems, "warnings": warnings });
+        format!("{whole:#}")
     } else {
-        told(&name, read.as_ref().ok(), &problems)
+        let mut text = told(&name, fine, &problems);
+        for warning in &warnings {
+            let _ = write!(text, "\n  warning: {warning}"); // a string takes everything
+        }
+        text
     };
     Report {
         text,
         good: problems.is_empty(),
     }
+}
+
+fn advice(config: &SidecarConfig) -> Vec<Advice> {
+    let mut advice = lint(&config.policy);
+    for one in &mut advice {
+        one.key.insert_str(0, "policy.");
+    }
+    advice
 }
 
 /// The whole file is the place of what keeps it from being read.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::check;
+use super::{check, explain, explain::ExplainArgs};
 use crate::{config, error::RunError};
 
 /// What to find out.
@@ -22,6 +22,9 @@ pub enum Command {
     /// Print the JSON Schema of configuration files
     #[command(after_help = SCHEMA)]
     Schema,
+    /// Tell what would become of a request: its route, time, retries, faults and worst case
+    #[command(after_help = EXPLAIN)]
+    Explain(Box<ExplainArgs>),
 }
 
 const CHECK: &str = "\
@@ -38,6 +41,13 @@ Examples (`glassmesh proxy schema` is the same):
 Editors that know YAML complete and check a file which begins with
   # yaml-language-server: $schema=mesh-proxy.schema.json";
 
+const EXPLAIN: &str = "\
+Examples (`glassmesh proxy explain` is the same):
+  mesh-proxy explain GET http://payments/charges --config sidecar.yaml
+  mesh-proxy explain POST http://payments/charges -H 'idempotency-key: 7' --admin 127.0.0.1:15002
+
+Nothing is sent. Exit code 1: no route takes the request.";
+
 /// What a command found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -49,9 +59,10 @@ pub struct Report {
 
 impl Command {
     /// Finds it out.
-    pub fn run(&self) -> Result<Report, RunError> {
+    pub async fn run(&self) -> Result<Report, RunError> {
         match self {
             Self::Check { file, json } => Ok(check::check(file, *json)),
+            Self::Explain(args) => explain::run(args).await,
             Self::Schema => Ok(Report {
                 text: config::schema(),
                 good: true,

@@ -7,6 +7,7 @@
 )]
 
 mod access_log;
+mod ask;
 mod balancing;
 mod chain;
 mod chaos;
