@@ -8,6 +8,7 @@
 mod check;
 mod compile;
 mod guests;
+mod part;
 mod resolve;
 mod rules;
 
@@ -16,11 +17,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use mesh_proxy::config::{Budget, RateLimit, RetryPolicy, Rule, units};
+use mesh_proxy::config::{Budget, Cluster, Dns, InboundPolicy, RateLimit, Route, Rule};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::bad_name;
 pub use guests::Guest;
+pub use part::{Part, Whole};
 pub use resolve::Listener;
 
 /// A whole mesh.
@@ -124,6 +126,10 @@ pub struct Service {
     pub max_in_flight: Option<usize>,
     /// Token bucket at each instance's sidecar.
     pub rate_limit: Option<RateLimit>,
+    /// Everything else that applies at each instance's sidecar.
+    pub inbound: InboundPolicy,
+    /// Endpoints that its callers find by name, beside the instances.
+    pub dns: Option<Dns>,
 }
 
 /// Instances of a service: a number in a file of a native run, addresses after
@@ -174,22 +180,18 @@ pub struct LocalAddresses {
     pub metrics: SocketAddr,
 }
 
-/// Policy of a route; what is absent is taken from the level above.
+/// Policy of the calls to a service; what is absent is taken from the level above.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct RoutePolicy {
-    /// Time for the whole request.
-    #[serde(with = "units::optional_duration")]
-    pub deadline: Option<std::time::Duration>,
-    /// Time for one attempt.
-    #[serde(with = "units::optional_duration")]
-    pub attempt_timeout: Option<std::time::Duration>,
-    /// Retries.
-    pub retry: Option<RetryPolicy>,
     /// Retry budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
-    /// Most requests in flight.
-    pub max_in_flight: Option<usize>,
+    /// The called: how an endpoint is chosen, when one is left out, how it is spoken to.
+    pub cluster: Part<Cluster>,
+    /// The call: times, retries, limits, and all else that a route of mesh-proxy has.
+    #[serde(flatten)]
+    pub route: Part<Route>,
 }
 
 /// Policy of the calls of one service (or, without `from`, of all) to another.
@@ -204,12 +206,19 @@ pub struct EdgePolicy {
     /// What differs from the defaults.
     #[serde(default)]
     pub policy: RoutePolicy,
+    /// Routes of some of the calls, tried before the one of all others: with a `match`,
+    /// to another service, split, redirected, answered. They begin with the policy of
+    /// this edge, and change what they say.
+    #[serde(default)]
+    pub routes: Vec<Part<Route>>,
 }
 
 impl MeshFile {
     /// Reads YAML; the error shows the line and what was expected there.
     pub fn parse(text: &str) -> Result<Self, String> {
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+        // Words of YAML 1.1 such as `on` are words here: it is a key of `retry`.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
     }
 
     /// Names of all services, for messages that say what there is.

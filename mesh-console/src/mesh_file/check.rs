@@ -31,6 +31,7 @@ impl MeshFile {
         self.check_instance_names(&mut found);
         self.check_routes(&mut found);
         self.check_chaos(&mut found);
+        self.check_places(&mut found);
         match self.with_known_calls().resolve() {
             Ok(resolved) => {
                 resolved.check_listeners(&mut found);
@@ -178,7 +179,7 @@ fn check_instances(key: &str, service: &Service, found: &mut Found) {
             listed.len()
         }
     };
-    if count == 0 {
+    if count == 0 && service.dns.is_none() {
         let message = "there is none; a service has at least one instance";
         found.add(&format!("{key}.instances"), message);
     }

@@ -2,9 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use mesh_proxy::config::{Cluster, InboundPolicy, Policy, Route, RouteMatch, Rule};
+use mesh_proxy::config::{Cluster, InboundPolicy, Policy, Route, Rule};
 
-use super::{Instances, MeshFile, RoutePolicy, Service};
+use super::{EdgePolicy, Instances, MeshFile, Part, RoutePolicy, Service};
+
+/// Settings of a route that gives the answer itself, or says better where it comes from.
+const ELSEWHERE: [&str; 3] = ["split", "redirect", "respond"];
+
+/// Where a compiled route comes from.
+pub(super) struct Origin<'a> {
+    /// The called.
+    pub(super) to: &'a str,
+    /// Path of the key and the settings of a route of an edge; none: the one of all
+    /// other calls.
+    pub(super) explicit: Option<(String, &'a Part<Route>)>,
+}
 
 impl MeshFile {
     /// Policy of the sidecars of `service`, with the chaos rules of the whole mesh.
@@ -18,17 +30,32 @@ impl MeshFile {
         };
         Policy {
             clusters: self.clusters(service, caller),
-            routes: caller
-                .calls
+            routes: self
+                .origins(service, caller)
                 .iter()
-                .map(|to| self.route(service, to))
+                .map(|origin| self.route(service, origin))
                 .collect(),
-            inbound: InboundPolicy {
-                callers: self.callers(service),
-                ..inbound(caller)
-            },
+            inbound: inbound(caller, self.callers(service)),
             chaos: rules.to_vec(),
         }
+    }
+
+    /// Where the routes of a service come from, in their order.
+    pub(super) fn origins<'a>(&'a self, from: &str, caller: &'a Service) -> Vec<Origin<'a>> {
+        let mut origins = Vec::new();
+        for to in &caller.calls {
+            for exact in [true, false] {
+                for (index, edge) in self.edges(from, to, exact) {
+                    origins.extend(edge.routes.iter().enumerate().map(|(number, route)| {
+                        let path = format!("routes[{index}].routes[{number}]");
+                        let explicit = Some((path, route));
+                        Origin { to, explicit }
+                    }));
+                }
+            }
+            origins.push(Origin { to, explicit: None });
+        }
+        origins
     }
 
     /// Services that may call this one: their traffic is told apart, anybody
@@ -50,28 +77,37 @@ impl MeshFile {
     }
 
     fn cluster(&self, from: &str, to: &str) -> Cluster {
-        let endpoints = self.services.get(to).map(endpoints).unwrap_or_default();
+        let policy = self.merged(from, to);
+        let called = self.services.get(to);
+        let endpoints = called.map(endpoints).unwrap_or_default();
         Cluster {
-            budget: self.merged(from, to).budget.unwrap_or_default(),
-            ..Cluster::new(endpoints)
+            budget: policy.budget.unwrap_or_default(),
+            dns: called.and_then(|called| called.dns.clone()),
+            ..policy.cluster.over(Cluster::new(endpoints))
         }
     }
 
-    /// The one route of an allowed call, named by the destination.
-    fn route(&self, from: &str, to: &str) -> Route {
-        let policy = self.merged(from, to);
+    /// A route of an allowed call. The one of all calls is named by the destination.
+    fn route(&self, from: &str, origin: &Origin<'_>) -> Route {
+        let to = origin.to;
         let plain = Route::new(to, to);
-        Route {
-            matches: RouteMatch {
-                authority: Some(to.to_owned()),
-                ..RouteMatch::default()
-            },
-            deadline: policy.deadline.unwrap_or(plain.deadline),
-            attempt_timeout: policy.attempt_timeout,
-            retry: policy.retry,
-            max_in_flight: policy.max_in_flight,
-            ..plain
-        }
+        let mut route = match &origin.explicit {
+            None => self.merged(from, to).route.over(plain),
+            Some((_, own)) if own.sets("redirect") || own.sets("respond") => {
+                let cluster = None; // nothing is called: no policy of calls applies
+                own.over(Route { cluster, ..plain })
+            }
+            Some((_, own)) => {
+                let mut below = self.merged(from, to).route.over(plain);
+                below.cluster = below
+                    .cluster
+                    .filter(|_| !ELSEWHERE.iter().any(|key| own.sets(key)));
+                own.over(below)
+            }
+        };
+        let authority = &mut route.matches.authority;
+        authority.get_or_insert_with(|| to.to_owned());
+        route
     }
 
     fn merged(&self, from: &str, to: &str) -> RoutePolicy {
@@ -85,52 +121,49 @@ impl MeshFile {
     /// Policies that apply to an edge with their key paths, the strongest last:
     /// the defaults, routes to the destination, routes of exactly this edge.
     pub(super) fn levels(&self, from: &str, to: &str) -> Vec<(String, &RoutePolicy)> {
-        let named = |exact: bool| {
-            self.routes
-                .iter()
-                .enumerate()
-                .filter(move |(_, edge)| edge.to == to && edge.from.is_some() == exact)
-                .filter(|(_, edge)| edge.from.as_deref().is_none_or(|name| name == from))
-                .map(|(index, edge)| (format!("routes[{index}].policy"), &edge.policy))
-        };
         let mut levels = vec![("defaults".to_owned(), &self.defaults)];
-        levels.extend(named(false));
-        levels.extend(named(true));
+        for exact in [false, true] {
+            let named = self.edges(from, to, exact);
+            levels.extend(
+                named.map(|(index, edge)| (format!("routes[{index}].policy"), &edge.policy)),
+            );
+        }
         levels
+    }
+
+    /// Edges of the file that apply to a call: of exactly this caller, or of all.
+    fn edges(
+        &self,
+        from: &str,
+        to: &str,
+        exact: bool,
+    ) -> impl Iterator<Item = (usize, &EdgePolicy)> {
+        let concerns =
+            move |edge: &EdgePolicy| edge.to == to && edge.from.as_deref() == exact.then_some(from);
+        let edges = self.routes.iter().enumerate();
+        edges.filter(move |(_, edge)| concerns(edge))
     }
 }
 
 impl RoutePolicy {
     fn overlaid(self, above: &Self) -> Self {
         Self {
-            deadline: above.deadline.or(self.deadline),
-            attempt_timeout: above.attempt_timeout.or(self.attempt_timeout),
-            retry: above.retry.clone().or(self.retry),
             budget: above.budget.clone().or(self.budget),
-            max_in_flight: above.max_in_flight.or(self.max_in_flight),
-        }
-    }
-
-    /// Whether this level says something about a key, as `attempt_timeout`.
-    pub(super) fn sets(&self, key: &str) -> bool {
-        match key {
-            "deadline" => self.deadline.is_some(),
-            "attempt_timeout" => self.attempt_timeout.is_some(),
-            "retry" => self.retry.is_some(),
-            "budget" => self.budget.is_some(),
-            "max_in_flight" => self.max_in_flight.is_some(),
-            _ => false,
+            cluster: self.cluster.overlaid(&above.cluster),
+            route: self.route.overlaid(&above.route),
         }
     }
 }
 
-fn inbound(service: &Service) -> InboundPolicy {
-    InboundPolicy {
-        max_in_flight: service.max_in_flight,
-        rate_limit: service.rate_limit.clone(),
-        edge: service.expose.is_some(),
-        ..InboundPolicy::default()
-    }
+fn inbound(service: &Service, callers: Vec<String>) -> InboundPolicy {
+    let mut inbound = service.inbound.clone();
+    inbound.max_in_flight = service.max_in_flight.or(inbound.max_in_flight);
+    inbound.rate_limit = service.rate_limit.clone().or(inbound.rate_limit);
+    inbound.edge |= service.expose.is_some();
+    inbound.callers.extend(callers);
+    inbound.callers.sort_unstable();
+    inbound.callers.dedup();
+    inbound
 }
 
 fn endpoints(service: &Service) -> Vec<String> {
@@ -195,6 +228,77 @@ routes:
         assert_eq!(of("a").deadline, Duration::from_secs(1));
         assert_eq!(of("a").max_in_flight, Some(7));
         assert_eq!(of("c").deadline, Duration::from_secs(3));
+    }
+
+    const CANARY: &str = "mesh: m
+services:
+  web: { calls: [pay, pay-next] }
+  app: { calls: [pay] }
+  pay: { inbound: { max_body: 1MiB, protocol: http2 }, max_in_flight: 9 }
+  pay-next: {}
+defaults: { deadline: 3s, cluster: { balance: least-request } }
+routes:
+  - to: pay
+    policy: { idle_timeout: 5s, hedge: { after: 20ms }, cluster: { health_check: { http: /health }, consecutive_failures: 3 } }
+    routes:
+      - { name: gone, match: { path_prefix: /v0 }, respond: { status: 410 } }
+  - from: web
+    to: pay
+    policy: { cluster: { balance: round-robin } }
+    routes:
+      - { name: canary, match: { path_prefix: /charges }, split: { clusters: { pay: 90, pay-next: 10 } }, attempt_timeout: 1s }
+";
+
+    #[test]
+    fn every_setting_of_mesh_proxy_can_be_made_in_the_mesh_file() {
+        let mesh = MeshFile::parse(CANARY).unwrap();
+        assert_eq!(mesh.check(), []);
+        let mesh = mesh.resolve().unwrap();
+        let web = mesh.policy_for("web", &[]);
+        let names: Vec<&str> = web.routes.iter().map(|route| route.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["canary", "gone", "pay", "pay-next"],
+            "the most exact first"
+        );
+        let canary = &web.routes[0];
+        assert_eq!(canary.matches.authority.as_deref(), Some("pay"));
+        assert_eq!(canary.cluster, None);
+        assert_eq!(canary.split.as_ref().unwrap().clusters["pay-next"], 10);
+        assert_eq!(canary.deadline, Duration::from_secs(3), "of the defaults");
+        assert_eq!(
+            canary.idle_timeout,
+            Some(Duration::from_secs(5)),
+            "of the edge"
+        );
+        assert_eq!(
+            canary.attempt_timeout,
+            Some(Duration::from_secs(1)),
+            "its own"
+        );
+        assert_eq!(web.routes[1].hedge, None, "nobody is called");
+        assert_eq!(web.clusters["pay"].balance, config::Balance::RoundRobin);
+        assert_eq!(web.clusters["pay"].consecutive_failures, 3);
+        let app = mesh.policy_for("app", &[]);
+        assert_eq!(app.clusters["pay"].balance, config::Balance::LeastRequest);
+        assert_eq!(app.routes.len(), 2);
+        let inbound = mesh.policy_for("pay", &[]).inbound;
+        assert_eq!(inbound.max_body, Some(1 << 20));
+        assert_eq!(inbound.protocol, config::Protocol::Http2);
+        assert_eq!(inbound.max_in_flight, Some(9));
+        assert_eq!(inbound.callers, ["app", "web"]);
+    }
+
+    #[test]
+    fn a_resolved_file_that_is_written_and_read_again_says_the_same() {
+        for text in [CANARY, include_str!("../../../mesh.yaml")] {
+            let mesh = MeshFile::parse(text).unwrap().resolve().unwrap();
+            let again = MeshFile::parse(&serde_saphyr::to_string(&mesh).unwrap()).unwrap();
+            for name in mesh.services.keys() {
+                let policy = |mesh: &MeshFile| mesh.policy_for(name, &mesh.chaos);
+                assert_eq!(policy(&mesh), policy(&again), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use mesh_proxy::config;
 
 use super::Found;
-use crate::mesh_file::{MeshFile, Service};
+use crate::mesh_file::{MeshFile, RoutePolicy, Service};
 
 impl MeshFile {
     /// The file without calls that were named as wrong already.
@@ -37,32 +37,123 @@ impl MeshFile {
     /// Key of the mesh file behind a key of a compiled policy.
     fn source_key(&self, name: &str, service: &Service, key: &str) -> String {
         if let Some(rest) = key.strip_prefix("inbound.") {
-            return format!("services.{name}.{rest}");
+            return inbound_key(name, service, rest);
         }
-        if let Some((to, rest)) = route_key(service, key).or_else(|| cluster_key(service, key)) {
-            return self.level_key(name, to, rest);
-        }
-        format!("services.{name}")
+        let route = || self.route_key(name, service, key);
+        let cluster = || {
+            let (to, rest) = cluster_key(service, key)?;
+            Some(self.cluster_level_key(name, to, rest))
+        };
+        route()
+            .or_else(cluster)
+            .unwrap_or_else(|| format!("services.{name}"))
     }
 
-    /// Path of the strongest level that sets a key of an edge's policy.
-    fn level_key(&self, from: &str, to: &str, key: &str) -> String {
-        let first = key.split(['.', '[']).next().unwrap_or(key);
-        let levels = self.levels(from, to);
-        let strongest = levels.iter().rev().find(|(_, level)| level.sets(first));
-        match strongest {
-            Some((path, _)) => format!("{path}.{key}"),
-            None if first == "endpoints" => format!("services.{to}.instances"),
-            None => format!("defaults.{key}"),
+    /// Key behind `routes[2].retry.attempts`.
+    fn route_key(&self, from: &str, service: &Service, key: &str) -> Option<String> {
+        let (index, rest) = key.strip_prefix("routes[")?.split_once(']')?;
+        let origins = self.origins(from, service);
+        let origin = origins.get(index.parse::<usize>().ok()?)?;
+        let rest = rest.trim_start_matches('.');
+        let first = first_of(rest);
+        let strongest = self.strongest(from, origin.to, |level| level.route.sets(first));
+        Some(match (&origin.explicit, strongest) {
+            // What nobody says is missing where the route is written.
+            (Some((path, own)), level) if own.sets(first) || level.is_none() => joined(path, rest),
+            (_, Some(path)) => format!("{path}.{rest}"),
+            (_, None) if ["", "name", "match", "cluster"].contains(&first) => {
+                let place = service.calls.iter().position(|to| to == origin.to)?;
+                format!("services.{from}.calls[{place}]")
+            }
+            (_, None) => format!("defaults.{rest}"),
+        })
+    }
+
+    /// Path of the level behind a key of a cluster.
+    fn cluster_level_key(&self, from: &str, to: &str, key: &str) -> String {
+        match first_of(key) {
+            "" | "endpoints" => format!("services.{to}.instances"),
+            "dns" => format!("services.{to}.{key}"),
+            "budget" => {
+                let path = self.strongest(from, to, |level| level.budget.is_some());
+                format!("{}.{key}", path.as_deref().unwrap_or("defaults"))
+            }
+            first => {
+                let path = self.strongest(from, to, |level| level.cluster.sets(first));
+                format!("{}.cluster.{key}", path.as_deref().unwrap_or("defaults"))
+            }
+        }
+    }
+
+    /// Path of the strongest level that says something.
+    fn strongest(
+        &self,
+        from: &str,
+        to: &str,
+        says: impl Fn(&RoutePolicy) -> bool,
+    ) -> Option<String> {
+        let levels = self.levels(from, to).into_iter().rev();
+        levels
+            .into_iter()
+            .find(|(_, level)| says(level))
+            .map(|(path, _)| path)
+    }
+
+    /// Settings that are made in another place of the file.
+    pub(super) fn check_places(&self, found: &mut Found) {
+        let edges = self.routes.iter().enumerate();
+        let levels = edges.map(|(index, edge)| (format!("routes[{index}].policy"), &edge.policy));
+        for (path, level) in levels.chain([("defaults".to_owned(), &self.defaults)]) {
+            for key in ["name", "match", "split", "redirect", "respond"] {
+                if level.route.sets(key) {
+                    let message = "this is of single routes; write it under `routes` of an edge";
+                    found.add(&format!("{path}.{key}"), message);
+                }
+            }
+            for (key, message) in [
+                (
+                    "endpoints",
+                    "they are the service's `instances`; write them there",
+                ),
+                ("dns", "write it as `dns` of the service"),
+                ("budget", "write it beside `cluster`"),
+            ] {
+                if level.cluster.sets(key) {
+                    found.add(&format!("{path}.cluster.{key}"), message);
+                }
+            }
+        }
+        for (index, edge) in self.routes.iter().enumerate() {
+            for (number, route) in edge.routes.iter().enumerate() {
+                if !route.sets("name") {
+                    let key = format!("routes[{index}].routes[{number}].name");
+                    found.add(&key, "the route has no name; write one, as `canary`");
+                }
+            }
         }
     }
 }
 
-/// Destination and own key of `routes[2].retry.attempts`.
-fn route_key<'a>(service: &'a Service, key: &'a str) -> Option<(&'a str, &'a str)> {
-    let (index, rest) = key.strip_prefix("routes[")?.split_once(']')?;
-    let to = service.calls.get(index.parse::<usize>().ok()?)?;
-    Some((to, rest.trim_start_matches('.')))
+fn inbound_key(name: &str, service: &Service, key: &str) -> String {
+    let short = match first_of(key) {
+        "max_in_flight" => service.max_in_flight.is_some(),
+        "rate_limit" => service.rate_limit.is_some(),
+        _ => false,
+    };
+    let inbound = if short { "" } else { "inbound." };
+    format!("services.{name}.{inbound}{key}")
+}
+
+fn first_of(key: &str) -> &str {
+    key.split(['.', '[']).next().unwrap_or(key)
+}
+
+fn joined(path: &str, key: &str) -> String {
+    if key.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// Destination and own key of `clusters.payments.budget.share`.

@@ -69,6 +69,52 @@ routes: [ { from: a, to: b, policy: { attempt_timeout: 3s } } ]",
 }
 
 #[test]
+fn problems_of_routes_clusters_and_inbound_are_named_where_they_were_written() {
+    let found = keys(
+        "mesh: m
+services:
+  a: { calls: [b], inbound: { max_in_flight: 0 } }
+  b: { rate_limit: { per_second: 0 } }
+defaults: { cluster: { max_ejected: 3 } }
+routes:
+  - to: b
+    policy: { hedge: { after: 0s } }
+    routes:
+      - { name: x, match: { path: nowhere } }
+      - { name: y, match: { path: /y }, split: { clusters: { b: 1, ghost: 1 } } }",
+    );
+    for key in [
+        "services.a.inbound.max_in_flight",
+        "services.b.rate_limit.per_second",
+        "defaults.cluster.max_ejected",
+        "routes[0].policy.hedge.after",
+        "routes[0].routes[0].match.path",
+    ] {
+        assert!(found.iter().any(|one| one == key), "{key} not in {found:?}");
+    }
+    let split = |key: &String| key.starts_with("routes[0].routes[1].split");
+    assert!(found.iter().any(split), "{found:?}");
+}
+
+#[test]
+fn settings_in_the_wrong_place_are_answered_with_the_right_one() {
+    let found = keys(
+        "mesh: m
+services: { a: { calls: [b] }, b: {} }
+defaults: { match: { path: /a }, cluster: { endpoints: ['b:1'], budget: { share: 1 } } }
+routes: [{ to: b, routes: [{ respond: { status: 410 } }] }]",
+    );
+    for key in [
+        "defaults.match",
+        "defaults.cluster.endpoints",
+        "defaults.cluster.budget",
+        "routes[0].routes[0].name",
+    ] {
+        assert!(found.iter().any(|one| one == key), "{key} not in {found:?}");
+    }
+}
+
+#[test]
 fn instances_have_names_of_their_own_and_addresses() {
     let found = keys(
         "mesh: m
@@ -117,4 +163,23 @@ chaos: [ { id: x, where: b, percent: 120, abort: 503 }, { id: y, where: b } ]",
 fn unknown_keys_are_errors_with_their_place() {
     let error = MeshFile::parse("mesh: m\nservices: { a: { cals: [b] } }").unwrap_err();
     assert!(error.contains("cals"), "{error}");
+}
+
+#[test]
+fn the_example_of_the_manual_has_no_problems() {
+    let page = include_str!("../../../../docs/mesh-file.md");
+    let yaml = page.split("```yaml\n").nth(1).unwrap();
+    let mesh = MeshFile::parse(yaml.split("```").next().unwrap()).unwrap();
+    assert_eq!(mesh.check(), []);
+    let gateway = mesh.resolve().unwrap().policy_for("gateway", &mesh.chaos);
+    let names: Vec<&str> = gateway.routes.iter().map(|one| one.name.as_str()).collect();
+    let wanted = [
+        "users",
+        "canary",
+        "split",
+        "retired",
+        "payments",
+        "payments-next",
+    ];
+    assert_eq!(names, wanted);
 }
