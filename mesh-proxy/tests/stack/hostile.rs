@@ -20,7 +20,7 @@ use tokio::{
 use crate::support::{App, Proxy, config, policy};
 
 const OUT: &str = "
-clusters: { payments: { endpoints: [$app] } }
+clusters: { payments: { endpoints: [$app], protocol: http1 } }
 routes: [{ name: payments, match: {}, cluster: payments, deadline: 5s }]
 ";
 
