@@ -40,7 +40,7 @@ pub fn lint(policy: &Policy) -> Vec<Advice> {
     }
     for (index, route) in policy.routes.iter().enumerate() {
         let mut notes = Notes::at(format!("routes[{index}]"), &mut advice);
-        route::lint(route, policy, &mut notes);
+        route::lint(route, &mut notes);
     }
     advice
 }

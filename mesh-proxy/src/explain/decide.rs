@@ -35,9 +35,8 @@ pub(super) fn explain(
     let mut passed_over = Vec::new();
     for route in &policy.routes {
         let because = match Matcher::compile(&route.matches) {
-            Ok(matcher) => match why::not(route, &matcher, &asked) {
-                Some(because) => because,
-                None => {
+            Ok(matcher) => {
+                let Some(because) = why::not(route, &matcher, &asked) else {
                     let sketch = Sketch {
                         policy,
                         service,
@@ -46,12 +45,14 @@ pub(super) fn explain(
                         url,
                         asked,
                     };
+                    let found = sketch.explain();
                     return Explanation {
                         passed_over,
-                        ..sketch.explain()
+                        ..found
                     };
-                }
-            },
+                };
+                because
+            }
             Err(flaws) => format!("its conditions have {} problem(s)", flaws.len()),
         };
         let route = route.name.clone();

@@ -7,11 +7,11 @@ use humantime::format_duration;
 use super::{Notes, cluster::leads_to};
 use crate::{
     client::is_idempotent,
-    config::{Policy, RetryPolicy, Route, RouteMatch, Split},
+    config::{RetryPolicy, Route, RouteMatch, Split},
     explain::pauses,
 };
 
-pub(super) fn lint(route: &Route, policy: &Policy, notes: &mut Notes<'_>) {
+pub(super) fn lint(route: &Route, notes: &mut Notes<'_>) {
     if let Some(retry) = route.retry.as_ref().filter(|retry| retry.attempts > 1) {
         attempts_that_never_happen(route, retry, notes);
         unsafe_repetition(route, retry, notes);
@@ -42,17 +42,17 @@ pub(super) fn lint(route: &Route, policy: &Policy, notes: &mut Notes<'_>) {
     if let Some(split) = &route.split {
         lone_part(split, notes);
     }
-    if let Some(respond) = &route.respond {
-        if route.matches == RouteMatch::default()
-            && respond.status < 400
-            && !policy.routes.is_empty()
-        {
-            let message = format!(
-                "every request that no route above means is answered with {}, mistakes included: an error, as 404, shows them",
-                respond.status
-            );
-            notes.note("respond.status", message);
-        }
+    let catches_all = route.matches == RouteMatch::default();
+    if let Some(respond) = route
+        .respond
+        .as_ref()
+        .filter(|it| catches_all && it.status < 400)
+    {
+        let message = format!(
+            "every request that no route above means is answered with {}, mistakes included: an error, as 404, shows them",
+            respond.status
+        );
+        notes.note("respond.status", message);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     cluster::{Cluster, Clusters},
     config::{self, Deny, Hedge, Position, RetryPolicy},
     layers::{chaos::rule::Rules, retry::condition_names},
-    routing::{Matcher, answer::Answer, changes::Changes},
+    routing::{Matcher, answer::Answer, changes::Changes, template::Template},
 };
 use table::Split;
 
@@ -243,7 +243,7 @@ impl Builder<'_> {
         destination: &str,
         name: &str,
     ) -> Arc<Edge> {
-        let template = self.matcher.path.template().map(|it| it.text());
+        let template = self.matcher.path.template().map(Template::text);
         let same = old.find(|old| {
             old.edge.destination() == destination
                 && old.edge.route() == name

@@ -7,7 +7,11 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{Flaw, matcher::PathMatch, pattern::Pattern};
+use super::{
+    Flaw,
+    matcher::PathMatch,
+    pattern::{Old, Pattern},
+};
 use crate::{
     body::{Body, Response},
     config::{self, Route},
@@ -197,7 +201,7 @@ impl Redirect {
         };
         let length = to.len();
         match &self.path {
-            Some(pattern) => pattern.render(&normal(uri.path()), &mut to),
+            Some(pattern) => pattern.render(&Old::of(&normal(uri.path())), &mut to),
             None => to.push_str(uri.path()),
         }
         if length == 0 {

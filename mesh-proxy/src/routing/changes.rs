@@ -1,6 +1,6 @@
 //! What a route changes about its requests and their answers.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
@@ -14,7 +14,7 @@ use http::{
 use super::{
     Flaw,
     matcher::PathMatch,
-    pattern::{Pattern, push},
+    pattern::{Old, Pattern, push},
 };
 use crate::{
     config::{HeaderChanges, Rewrite, Route},
@@ -118,7 +118,8 @@ impl NewPath {
     /// New path and old query of a URI.
     fn of(&self, uri: &Uri) -> String {
         let raw = uri.path();
-        let path = normal(raw);
+        let normal = normal(raw);
+        let path = Old::of(&normal);
         let mut to = String::with_capacity(raw.len() + uri.query().map_or(0, str::len) + 64);
         match self {
             Self::Prefix(length, prefix) => replace_prefix(raw, &path, *length, prefix, &mut to),
@@ -132,9 +133,9 @@ impl NewPath {
     }
 }
 
-fn replace_prefix(raw: &str, path: &Cow<'_, str>, length: usize, prefix: &str, to: &mut String) {
+fn replace_prefix(raw: &str, path: &Old<'_>, length: usize, prefix: &str, to: &mut String) {
     to.push_str(prefix);
-    let left = path.get(length..).unwrap_or_default();
+    let left = path.normal.get(length..).unwrap_or_default();
     push(left.strip_suffix('/').unwrap_or(left), path, to);
     // Not part of the normal form, but of what many applications look at.
     if to.is_empty() || (raw.ends_with('/') && !to.ends_with('/')) {

@@ -47,11 +47,6 @@ impl Index {
         index
     }
 
-    /// Conditions of the routes, in their order.
-    pub(crate) fn matchers(&self) -> &[Matcher] {
-        &self.matchers
-    }
-
     /// Number of the first route that takes the request. Allocates nothing.
     pub(crate) fn find(&self, asked: &Asked<'_>) -> Option<usize> {
         let mut search = Search {
@@ -217,10 +212,9 @@ impl Paths {
             return;
         };
         search.try_all(&node.below, Matcher::takes_rest);
-        for next in [node.children.get(segment).copied(), node.named] {
-            if let Some(next) = next {
-                self.walk(next, left, search);
-            }
+        let child = node.children.get(segment).copied();
+        for next in child.into_iter().chain(node.named) {
+            self.walk(next, left, search);
         }
     }
 }

@@ -47,12 +47,15 @@ impl Pattern {
     }
 
     /// Writes the new path of a request whose path, in normal form, is this.
-    pub(crate) fn render(&self, path: &Cow<'_, str>, to: &mut String) {
-        let groups = self.regex.as_ref().and_then(|regex| regex.captures(path));
+    pub(crate) fn render(&self, path: &Old<'_>, to: &mut String) {
+        let groups = self
+            .regex
+            .as_ref()
+            .and_then(|regex| regex.captures(path.normal));
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => to.push_str(text),
-                Piece::Part(position) => push(position.of(path), path, to),
+                Piece::Part(position) => push(position.of(path.normal), path, to),
                 Piece::Group(number) => {
                     let group = groups.as_ref().and_then(|groups| groups.get(*number));
                     push(group.map_or("", |group| group.as_str()), path, to);
@@ -62,12 +65,31 @@ impl Pattern {
     }
 }
 
-/// Appends a part of a normal path. One that had to be decoded may hold what a path
-/// cannot.
-pub(crate) fn push(part: &str, path: &Cow<'_, str>, to: &mut String) {
-    match path {
-        Cow::Borrowed(_) => to.push_str(part),
-        Cow::Owned(_) => escape(part, to),
+/// The path that another is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Old<'a> {
+    /// In normal form.
+    pub(crate) normal: &'a str,
+    /// Whether that differs from what came: it may hold what a path cannot.
+    pub(crate) decoded: bool,
+}
+
+impl<'a> Old<'a> {
+    #[expect(clippy::ptr_arg, reason = "whether it is owned is what is asked")]
+    pub(crate) fn of(normal: &'a Cow<'_, str>) -> Self {
+        Self {
+            normal,
+            decoded: matches!(normal, Cow::Owned(_)),
+        }
+    }
+}
+
+/// Appends a part of a normal path.
+pub(crate) fn push(part: &str, path: &Old<'_>, to: &mut String) {
+    if path.decoded {
+        escape(part, to);
+    } else {
+        to.push_str(part);
     }
 }
 
@@ -167,7 +189,7 @@ fn check_text(whole: &str, part: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PathMatch, Pattern};
+    use super::{Old, PathMatch, Pattern};
     use crate::{
         paths::normal,
         routing::{template::Template, whole_regex},
@@ -177,7 +199,7 @@ mod tests {
         let mut to = String::new();
         Pattern::parse(pattern, matches)
             .unwrap()
-            .render(&normal(path), &mut to);
+            .render(&Old::of(&normal(path)), &mut to);
         to
     }
 

@@ -1,5 +1,7 @@
 //! Which known name was meant.
 
+use std::fmt::Write as _;
+
 /// Most names that a message lists when none is near.
 const LISTED: usize = 10;
 
@@ -20,7 +22,7 @@ pub(super) fn known<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> S
     let more = names.len().saturating_sub(LISTED);
     let mut list = names[..names.len().min(LISTED)].join(", ");
     if more > 0 {
-        list.push_str(&format!(" and {more} more"));
+        let _ = write!(list, " and {more} more");
     }
     format!("known: {list}")
 }
