@@ -121,8 +121,8 @@ impl Upstream {
         self.speak(stream, wanted.settle(agreed), dial).await
     }
 
-    /// A connection for a health check: made as those for requests, TLS included, but
-    /// not shared with them.
+    /// A connection for a health check or a tunnel: made as those for requests, TLS
+    /// included, but not shared with them.
     pub(crate) async fn carrier(&self, alpn: Alpn) -> Result<Stream, ProxyError> {
         let tls = self.pool().settings().tls.clone();
         let stream = self.tcp().await?;

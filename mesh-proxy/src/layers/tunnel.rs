@@ -22,7 +22,6 @@ use mesh_telemetry::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes},
-    net::TcpStream,
     time::{Instant, sleep, timeout},
 };
 
@@ -30,10 +29,12 @@ use super::{Around, Fallible};
 use crate::{
     body::{Body, Request, Response},
     call::Call,
+    client::Upstream,
     cluster::{Cluster, Endpoint, Permit},
     error::ProxyError,
     policy::authority,
     shared::Shared,
+    tls::{Alpn, Stream},
 };
 
 /// Buffer of each way.
@@ -97,18 +98,17 @@ impl<Next: Fallible<Call>> Around<Call, Next> for Tunnel {
     }
 }
 
-async fn connect(endpoint: &Endpoint, within: Duration) -> Result<TcpStream, ProxyError> {
-    match timeout(within, TcpStream::connect(endpoint.address())).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(cause)) => Err(ProxyError::Connect {
-            endpoint: endpoint.address_handle(),
-            cause,
-        }),
-        Err(_) => Err(ProxyError::ConnectTimeout {
-            endpoint: endpoint.address_handle(),
-            after: within,
-        }),
-    }
+/// With TLS where the cluster has it: who is at the other end is verified here, too.
+async fn connect(endpoint: &Arc<Endpoint>, within: Duration) -> Result<Stream, ProxyError> {
+    let upstream = Upstream::new(Arc::clone(endpoint), 0); // any worker's settings: all are the same
+    timeout(within, upstream.carrier(Alpn::Http1))
+        .await
+        .unwrap_or_else(|_| {
+            Err(ProxyError::ConnectTimeout {
+                endpoint: endpoint.address_handle(),
+                after: within,
+            })
+        })
 }
 
 /// An open tunnel.
@@ -149,14 +149,14 @@ async fn silence(moved: &AtomicU64) {
 
 /// The far side, whose bytes are counted.
 struct Counted {
-    stream: TcpStream,
+    stream: Stream,
     meter: proxy::Tunnel,
     /// All bytes so far.
     moved: Arc<AtomicU64>,
 }
 
 impl Counted {
-    fn new(stream: TcpStream, cluster: &str) -> Self {
+    fn new(stream: Stream, cluster: &str) -> Self {
         Self {
             stream,
             meter: proxy::Tunnel::open(cluster),

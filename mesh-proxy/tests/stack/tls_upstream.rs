@@ -18,7 +18,10 @@ use hyper_util::{
 use mesh_proxy::config::{Policy, Protocol, UpstreamTls};
 use mesh_telemetry::task;
 use rustls::HandshakeKind;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
@@ -308,4 +311,36 @@ async fn a_policy_whose_files_cannot_be_used_is_refused() {
     let problems = proxy.sidecar.apply(1, to(&[app.address], tls)).unwrap_err();
     assert_eq!(problems[0].key, "clusters.payments.tls.ca");
     assert_eq!(proxy.sidecar.revision(), 0);
+}
+
+#[tokio::test]
+async fn a_tunnel_is_secured_and_verified_like_any_connection() {
+    let pki = Pki::new();
+    let server = Server::start(&pki, &pki.service("payments"), &["http/1.1"], false).await;
+    for (identity, wanted) in [("payments", "HTTP/1.1 200 "), ("orders", "HTTP/1.1 503 ")] {
+        let policy = to(&[server.address], expecting(&pki, None, identity));
+        let mut config = config("orders", None, policy);
+        config.outbound.as_mut().unwrap().limits.allow_connect = true;
+        let proxy = Proxy::start(config);
+        let mut stream = TcpStream::connect(proxy.out()).await.unwrap();
+        let asked = b"CONNECT payments:443 HTTP/1.1\r\nhost: payments:443\r\n\r\n";
+        stream.write_all(asked).await.unwrap();
+        assert!(within(head(&mut stream)).await.starts_with(wanted));
+        if identity == "payments" {
+            let inside = b"GET / HTTP/1.1\r\nhost: payments\r\nconnection: close\r\n\r\n";
+            stream.write_all(inside).await.unwrap();
+            let mut answer = String::new();
+            within(stream.read_to_string(&mut answer)).await.unwrap();
+            assert!(answer.ends_with("h1"), "{answer}");
+        }
+    }
+}
+
+/// Everything up to the empty line.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    while !text.ends_with("\r\n\r\n") {
+        text.push(char::from(stream.read_u8().await.unwrap()));
+    }
+    text
 }
