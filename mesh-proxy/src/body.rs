@@ -2,12 +2,16 @@
 //! owner when a body has ended.
 
 use std::{
+    error::Error,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use mesh_telemetry::proxy::Flags;
+
+use crate::error::{ProxyError, Side};
 
 /// A streamed body with its trailers; back-pressure is the reader's polling.
 pub(crate) type Body = axum::body::Body;
@@ -26,10 +30,49 @@ pub(crate) type Response = http::Response<Body>;
 pub(crate) enum End {
     /// All of it was read.
     Complete,
-    /// Its sender broke off.
-    Failed,
+    /// It broke off.
+    Failed(Break),
     /// Its reader went away.
     Dropped,
+}
+
+/// Why a body broke off, for records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Break {
+    /// Bounded code.
+    pub(crate) reason: &'static str,
+    /// Envoy's letters.
+    pub(crate) flags: Flags,
+    /// Whose doing it is.
+    pub(crate) side: Side,
+}
+
+impl Break {
+    /// This sidecar's own doing says what it is; everything else is its sender's.
+    fn of(error: &BodyError) -> Self {
+        match own_doing(error) {
+            Some(own) => Self {
+                reason: own.reason(),
+                flags: own.flags(),
+                side: own.side(),
+            },
+            None => Self {
+                reason: "body_broke_off",
+                flags: Flags::UPSTREAM_CLOSED,
+                side: Side::Upstream,
+            },
+        }
+    }
+}
+
+/// The innermost error of this sidecar: what others pass on is wrapped by them.
+fn own_doing(error: &BodyError) -> Option<&ProxyError> {
+    let (mut cause, mut own): (Option<&(dyn Error + 'static)>, _) = (Some(error), None);
+    while let Some(error) = cause {
+        own = error.downcast_ref().or(own);
+        cause = error.source();
+    }
+    own
 }
 
 /// Who wants to know.
@@ -107,7 +150,7 @@ impl<W: Watch> http_body::Body for Watched<W> {
         let polled = ready!(Pin::new(inner).poll_frame(cx));
         self.tell(polled.as_ref());
         match &polled {
-            Some(Err(_)) => self.end(End::Failed),
+            Some(Err(error)) => self.end(End::Failed(Break::of(error))),
             None => self.end(End::Complete),
             // Whoever knows the length does not ask again after the last byte.
             Some(Ok(_)) if self.is_complete() => self.end(End::Complete),
@@ -155,7 +198,10 @@ mod tests {
     use http_body::Frame;
     use http_body_util::{BodyExt as _, StreamBody};
 
-    use super::{Body, End, Watch, watched};
+    use mesh_telemetry::proxy::Flags;
+
+    use super::{Body, BodyError, Break, End, Watch, watched};
+    use crate::error::{ProxyError, Side};
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<(&'static str, End)>>>);
@@ -190,10 +236,23 @@ mod tests {
             .await
             .unwrap_err();
         drop(nested(&log, vec![Ok("a")]));
-        let wanted = [End::Complete, End::Failed, End::Dropped]
+        let broke = Break {
+            reason: "body_broke_off",
+            flags: Flags::UPSTREAM_CLOSED,
+            side: Side::Upstream,
+        };
+        let wanted = [End::Complete, End::Failed(broke), End::Dropped]
             .into_iter()
             .flat_map(|end| [("inner", end), ("outer", end)]);
         assert_eq!(*log.0.lock().unwrap(), wanted.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_body_that_was_cut_here_says_why() {
+        let cut = BodyError::new(BodyError::new(ProxyError::Deadline));
+        let broke = Break::of(&cut);
+        assert_eq!(broke.reason, "deadline");
+        assert_eq!(broke.flags, Flags::UPSTREAM_TIMEOUT);
     }
 
     #[tokio::test]

@@ -7,10 +7,10 @@ mod greeting;
 mod pool;
 mod settings;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use http::{Method, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 
 pub(crate) use connect::Upstream;
 pub(crate) use pool::Pool;
@@ -21,7 +21,7 @@ use crate::{
     body::{Body, End, Keep, Request, Response, Watch, watched},
     cluster::Endpoint,
     error::ProxyError,
-    tls,
+    names, tls, tunnel,
 };
 use establish::{Acquired, Lane};
 use pool::{Held, Stream};
@@ -78,8 +78,12 @@ impl Pools {
 pub(crate) struct Manner {
     /// What its caller spoke.
     pub(crate) spoken: Version,
+    /// The other end is a sidecar that wants to know that.
+    pub(crate) tells: bool,
     /// It asks for another protocol on the connection, and may.
     pub(crate) upgrade: bool,
+    /// Longest silence of what an upgrade leads to; none: any.
+    pub(crate) idle: Option<Duration>,
 }
 
 /// Sends a request. A pooled connection that died in the meantime is replaced in
@@ -156,9 +160,9 @@ async fn over_http1(
     mut request: Request,
     manner: Manner,
 ) -> Result<Response, Failure> {
-    adapt::to_http1(&mut request, manner.spoken);
+    adapt::to_http1(&mut request);
     match held.sender.try_send_request(request).await {
-        Ok(response) => leased(upstream, held, response).map_err(|error| Failure::lasting(error)),
+        Ok(response) => leased(upstream, held, response, manner).map_err(Failure::lasting),
         Err(mut error) => {
             let unsent = error.take_message();
             let error = blame(upstream.endpoint(), error.into_error());
@@ -180,7 +184,11 @@ async fn over_http2(
 ) -> Result<Response, Failure> {
     let scheme = stream.scheme();
     let address = upstream.endpoint().address();
-    adapt::to_http2(&mut request, address, manner.spoken, scheme);
+    adapt::to_http2(&mut request, address, scheme);
+    if manner.tells && manner.spoken != Version::HTTP_2 {
+        let http1 = HeaderValue::from_static(names::HTTP1);
+        request.headers_mut().insert(names::PROTOCOL, http1);
+    }
     let mut sender = stream.0.sender.clone();
     match sender.try_send_request(request).await {
         Ok(response) => Ok(response.map(|body| watched(Body::new(body), Keep(stream)))),
@@ -257,12 +265,22 @@ fn broken_off_by_us(cause: &hyper::Error) -> bool {
 fn leased(
     upstream: &Upstream,
     held: Held,
-    response: http::Response<hyper::body::Incoming>,
+    mut response: http::Response<hyper::body::Incoming>,
+    manner: Manner,
 ) -> Result<Response, ProxyError> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && manner.upgrade {
+        let far = tunnel::upgraded(hyper::upgrade::on(&mut response));
+        return Ok(tunnel::begin(
+            response.into_parts().0,
+            far,
+            manner.idle,
+            held,
+        ));
+    }
+    if let Some(wrong) = adapt::unusable(&response) {
         return Err(ProxyError::Protocol {
             endpoint: upstream.endpoint().address_handle(),
-            cause: "it switches to another protocol unasked".into(),
+            cause: wrong.into(),
         });
     }
     let lease = Lease {

@@ -147,6 +147,12 @@ pub enum ProxyError {
     /// The attempt timeout passed.
     #[error("no answer within the attempt timeout")]
     AttemptTimeout,
+    /// Nothing moved for as long as a stream may be silent.
+    #[error("nothing was sent for longer than `idle_timeout`")]
+    Idle,
+    /// The sidecar ends.
+    #[error("this sidecar is being stopped")]
+    Drained,
     /// A chaos rule put this in place of an answer.
     #[error("chaos rule `{rule}` aborts this request")]
     Fault {
@@ -201,6 +207,8 @@ impl ProxyError {
             Self::ConnectionLimit { .. } => "connection_limit",
             Self::RequestBody(_) => "request_body",
             Self::AttemptTimeout => "attempt_timeout",
+            Self::Idle => "idle_timeout",
+            Self::Drained => "drained",
             Self::Fault { .. } => "fault_abort",
             Self::RetriesExhausted(last) => last.reason(),
         }
@@ -220,6 +228,7 @@ impl ProxyError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overload
             | Self::AdaptiveLimit
+            | Self::Drained
             | Self::ConnectionLimit { .. }
             | Self::RefusedStream { .. }
             | Self::NoEndpoint { .. }
@@ -227,7 +236,7 @@ impl ProxyError {
             | Self::ConnectTimeout { .. }
             | Self::TlsHandshake { .. }
             | Self::TlsIdentity { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Deadline | Self::AttemptTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Deadline | Self::AttemptTimeout | Self::Idle => StatusCode::GATEWAY_TIMEOUT,
             Self::Reset { .. } | Self::Protocol { .. } => StatusCode::BAD_GATEWAY,
             Self::Fault { status, .. } => *status,
             Self::RetriesExhausted(last) => last.status(),
@@ -243,12 +252,13 @@ impl ProxyError {
             | Self::PathTooLong
             | Self::TooManyHeaders { .. }
             | Self::Denied
+            | Self::Drained
             | Self::BodyTooLarge { .. }
             | Self::Fault { .. } => Flags::NONE,
             Self::NoRoute { .. } => Flags::NO_ROUTE,
             Self::RateLimited { .. } => Flags::RATE_LIMITED,
             Self::Overload | Self::AdaptiveLimit | Self::ConnectionLimit { .. } => Flags::OVERFLOW,
-            Self::Deadline | Self::AttemptTimeout => Flags::UPSTREAM_TIMEOUT,
+            Self::Deadline | Self::AttemptTimeout | Self::Idle => Flags::UPSTREAM_TIMEOUT,
             Self::NoEndpoint { .. } => Flags::NO_HEALTHY_UPSTREAM,
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
@@ -286,6 +296,8 @@ impl ProxyError {
             | Self::AdaptiveLimit
             | Self::BodyTooLarge { .. }
             | Self::ConnectionLimit { .. }
+            | Self::Idle
+            | Self::Drained
             | Self::Deadline
             | Self::NoEndpoint { .. }
             | Self::RequestBody(_)
@@ -318,6 +330,7 @@ impl ProxyError {
             | Self::RateLimited { .. }
             | Self::Overload
             | Self::AdaptiveLimit
+            | Self::Drained
             | Self::ConnectionLimit { .. }
             | Self::NoEndpoint { .. } => Side::Local,
             Self::Deadline
@@ -329,6 +342,7 @@ impl ProxyError {
             | Self::Protocol { .. }
             | Self::RefusedStream { .. }
             | Self::AttemptTimeout
+            | Self::Idle
             | Self::Fault { .. } => Side::Upstream,
             Self::RetriesExhausted(last) => last.side(),
         }

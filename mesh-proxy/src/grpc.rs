@@ -76,6 +76,33 @@ pub(crate) fn of_http(status: StatusCode) -> u16 {
     }
 }
 
+/// Status of a call that failed here with this status of HTTP. More is known than of
+/// an answer that came from somewhere: a time that ran out was the call's.
+#[must_use]
+pub(crate) fn of_failure(status: StatusCode) -> u16 {
+    match status {
+        StatusCode::GATEWAY_TIMEOUT => DEADLINE_EXCEEDED,
+        StatusCode::PAYLOAD_TOO_LARGE => RESOURCE_EXHAUSTED,
+        other => of_http(other),
+    }
+}
+
+/// `grpc-message`: what is not printable ASCII, and the percent sign, in percent encoding.
+#[must_use]
+pub(crate) fn message(text: &str) -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut encoded = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            encoded.push(byte);
+        } else {
+            let digit = |nibble: u8| DIGITS[usize::from(nibble)];
+            encoded.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    HeaderValue::try_from(encoded).unwrap_or(HeaderValue::from_static(""))
+}
+
 /// Time that a `grpc-timeout` gives; none when absent or malformed. At most eight
 /// digits and a unit, as the protocol has it.
 #[must_use]
@@ -116,7 +143,9 @@ mod tests {
 
     use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 
-    use super::{STATUS, TIMEOUT, is_grpc, of_http, status, timeout, timeout_value};
+    use super::{
+        STATUS, TIMEOUT, is_grpc, message, of_failure, of_http, status, timeout, timeout_value,
+    };
 
     fn one(name: HeaderName, value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
@@ -167,6 +196,29 @@ mod tests {
         }
         assert_eq!(timeout_value(Duration::from_micros(1_500_900)), "1500m");
         assert_eq!(timeout_value(Duration::from_hours(100)), "360000S");
+    }
+
+    #[test]
+    fn messages_are_percent_encoded() {
+        assert_eq!(
+            message("no route\n: 100 %, \u{e4}"),
+            "no route%0A: 100 %25, %C3%A4"
+        );
+    }
+
+    #[test]
+    fn what_failed_here_has_the_status_that_fits() {
+        for (status, code) in [
+            (504, 4),
+            (503, 14),
+            (429, 14),
+            (403, 7),
+            (404, 12),
+            (413, 8),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(of_failure(status), code, "{status}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(crate) mod deadline;
 pub(crate) mod edge;
 pub(crate) mod forward;
 pub(crate) mod guard;
+pub(crate) mod hop;
 pub(crate) mod limit;
 pub(crate) mod local;
 pub(crate) mod mirror;

@@ -37,6 +37,7 @@ mod shared;
 mod sidecar;
 mod stack;
 mod tls;
+mod tunnel;
 
 use std::net::SocketAddr;
 

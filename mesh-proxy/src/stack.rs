@@ -13,8 +13,8 @@ use crate::{
     layers::{
         Fallible, answer::Answer, application::Application, attempt_telemetry::AttemptTelemetry,
         attempt_timeout::AttemptTimeout, authorize::Authorize, balance::Balance, breaker::Breaker,
-        chaos::Chaos, deadline::Deadline, edge::Edge, forward::Forward, guard::Guard, layer,
-        limit::Limit, local::Local, mirror::Mirror, rate_limit::RateLimit,
+        chaos::Chaos, deadline::Deadline, edge::Edge, forward::Forward, guard::Guard, hop::Hop,
+        layer, limit::Limit, local::Local, mirror::Mirror, rate_limit::RateLimit,
         request_telemetry::RequestTelemetry, rescue::Rescue, retry::Retry, rewrite::Rewrite,
         route::Route, tunnel::Tunnel,
     },
@@ -24,6 +24,7 @@ use crate::{
 /// Application → its sidecar → network.
 pub(crate) fn outbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
     ServiceBuilder::new()
+        .layer(layer(Hop::new(shared, Outbound))) // what belongs to the caller's connection ends here; tunnels begin here
         .layer(layer(RequestTelemetry::outbound(shared))) // every request counts once, refused ones too
         .layer(layer(Rescue)) // inside telemetry, which so sees the final status
         .layer(layer(Guard::new(shared, Outbound))) // nothing ambiguous is routed
@@ -55,6 +56,7 @@ fn attempt(shared: &Arc<Shared>, worker: usize) -> impl Fallible<Try> {
 /// both sides multiply, and belong to the caller's.
 pub(crate) fn inbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
     ServiceBuilder::new()
+        .layer(layer(Hop::new(shared, Inbound))) // what belongs to the caller's connection ends here; tunnels begin here
         .layer(layer(Edge::new(shared))) // what strangers claim reaches neither record nor rule
         .layer(layer(RequestTelemetry::inbound(shared))) // every request counts once, refused ones too
         .layer(layer(Rescue)) // inside telemetry, which so sees the final status

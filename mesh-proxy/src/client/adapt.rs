@@ -1,25 +1,21 @@
 //! One request in the form of either protocol. Both forms can be made of each other.
 
 use http::{
-    HeaderMap, HeaderValue, Uri, Version,
-    header::{COOKIE, HOST},
+    HeaderValue, StatusCode, Uri, Version,
+    header::{HOST, TRANSFER_ENCODING},
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use crate::{body::Request, names};
+use crate::body::Request;
 
-/// Origin form with `Host`, and one `Cookie`.
-pub(super) fn to_http1(request: &mut Request, spoken: Version) {
+/// Origin form with `Host`. Crumbs of a cookie were joined where they came in.
+pub(super) fn to_http1(request: &mut Request) {
     to_origin_form(request);
     *request.version_mut() = Version::HTTP_11;
-    if spoken == Version::HTTP_2 {
-        join_cookies(request.headers_mut());
-    }
 }
 
-/// `:authority` in place of `Host`. Who speaks HTTP/1.1 is remembered, so that the
-/// sidecar at the other end can give its application the same.
-pub(super) fn to_http2(request: &mut Request, endpoint: &str, spoken: Version, scheme: Scheme) {
+/// `:authority` in place of `Host`.
+pub(super) fn to_http2(request: &mut Request, endpoint: &str, scheme: Scheme) {
     let host = request.headers_mut().remove(HOST);
     let uri = std::mem::take(request.uri_mut()).into_parts();
     let authority = uri
@@ -35,10 +31,6 @@ pub(super) fn to_http2(request: &mut Request, endpoint: &str, spoken: Version, s
         .or_else(|| Some(PathAndQuery::from_static("/")));
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     *request.version_mut() = Version::HTTP_2;
-    if spoken != Version::HTTP_2 {
-        let http1 = HeaderValue::from_static(names::HTTP1);
-        request.headers_mut().insert(names::PROTOCOL, http1);
-    }
 }
 
 /// Absolute form is for proxies; its authority replaces `Host` (RFC 9112, 3.2.2).
@@ -64,24 +56,19 @@ fn without_user(authority: Authority) -> Authority {
     }
 }
 
-/// HTTP/2 lets a cookie come in crumbs; HTTP/1.1 knows one line of them (RFC 9113, 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    if headers.get_all(COOKIE).iter().nth(1).is_none() {
-        return;
+/// Why an answer cannot be passed on, if it cannot.
+pub(super) fn unusable<B>(response: &http::Response<B>) -> Option<&'static str> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Some("it switches to another protocol unasked");
     }
-    let crumbs: Vec<&[u8]> = headers
-        .get_all(COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        headers.insert(COOKIE, joined);
-    }
+    let mut codings = response.headers().get_all(TRANSFER_ENCODING).iter();
+    let only_chunked = codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    (!only_chunked).then_some("its body has a transfer coding other than `chunked`")
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, Version, uri::Scheme};
+    use http::{HeaderValue, uri::Scheme};
 
     use super::{to_http1, to_http2};
     use crate::body::{Body, Request};
@@ -100,7 +87,7 @@ mod tests {
     #[test]
     fn absolute_form_becomes_origin_form_and_its_authority_the_host() {
         let mut request = request("http://user@payments:80/pay?x=1", &[("host", "elsewhere")]);
-        to_http1(&mut request, Version::HTTP_11);
+        to_http1(&mut request);
         assert_eq!(request.uri(), "/pay?x=1");
         assert_eq!(request.headers()["host"], "payments:80");
     }
@@ -108,11 +95,10 @@ mod tests {
     #[test]
     fn host_becomes_the_authority_and_the_other_way_round() {
         let mut request = request("/pay?x=1", &[("host", "payments:80")]);
-        to_http2(&mut request, "127.0.0.1:1", Version::HTTP_11, Scheme::HTTP);
+        to_http2(&mut request, "127.0.0.1:1", Scheme::HTTP);
         assert_eq!(request.uri(), "http://payments:80/pay?x=1");
         assert!(!request.headers().contains_key("host"));
-        assert_eq!(request.headers()["x-mesh-protocol"], "http1");
-        to_http1(&mut request, Version::HTTP_11);
+        to_http1(&mut request);
         assert_eq!(request.uri(), "/pay?x=1");
         assert_eq!(request.headers()["host"], "payments:80");
     }
@@ -120,19 +106,10 @@ mod tests {
     #[test]
     fn http2_needs_an_authority_even_where_nobody_gave_one() {
         let mut nobody = request("/", &[]);
-        to_http2(&mut nobody, "127.0.0.1:1", Version::HTTP_2, Scheme::HTTP);
+        to_http2(&mut nobody, "127.0.0.1:1", Scheme::HTTP);
         assert_eq!(nobody.uri(), "http://127.0.0.1:1/");
         let mut user = request("http://user@payments/", &[]);
-        to_http2(&mut user, "127.0.0.1:1", Version::HTTP_2, Scheme::HTTP);
+        to_http2(&mut user, "127.0.0.1:1", Scheme::HTTP);
         assert_eq!(user.uri(), "http://payments/");
-        assert!(!user.headers().contains_key("x-mesh-protocol"));
-    }
-
-    #[test]
-    fn crumbs_of_a_cookie_are_joined() {
-        let mut request = request("/", &[("cookie", "a=1"), ("cookie", "b=2")]);
-        to_http1(&mut request, Version::HTTP_2);
-        let cookies: Vec<_> = request.headers().get_all("cookie").iter().collect();
-        assert_eq!(cookies, ["a=1; b=2"]);
     }
 }

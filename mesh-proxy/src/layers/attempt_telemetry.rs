@@ -67,9 +67,9 @@ fn outcome_of(error: &ProxyError) -> AttemptOutcome {
     };
     AttemptOutcome {
         status,
-        grpc_status: None,
         flags: error.flags(),
         error: Some(error.reason()),
+        ..AttemptOutcome::default()
     }
 }
 
@@ -77,6 +77,7 @@ fn finish_with_body(mut response: Response, scope: AttemptScope) -> Response {
     let outcome = AttemptOutcome {
         status: Some(response.status().as_u16()),
         grpc_status: grpc::status(response.headers()),
+        version: Some(response.version()),
         ..AttemptOutcome::default()
     };
     let refused = response.status().as_u16() >= 400;
@@ -114,8 +115,8 @@ impl Watch for Finish {
 
     fn ended(mut self, end: End) {
         self.outcome.flags |= flags_of(end);
-        if end == End::Failed {
-            self.outcome.error = Some("body_broke_off");
+        if let End::Failed(broke) = end {
+            self.outcome.error = Some(broke.reason);
         }
         self.scope.finish(self.outcome);
     }

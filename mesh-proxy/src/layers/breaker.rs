@@ -124,6 +124,11 @@ fn grpc_vote(status: u16) -> Option<bool> {
     }
 }
 
+/// A body that broke off by no doing of this sidecar or the caller.
+fn is_upstreams_failure(end: End) -> bool {
+    matches!(end, End::Failed(broke) if broke.side == Side::Upstream)
+}
+
 /// An answer that began well: its end is the vote.
 struct Rest {
     permit: Permit,
@@ -140,7 +145,7 @@ impl Watch for Rest {
 
     fn ended(self, end: End) {
         let vote = match (self.grpc, self.status) {
-            (false, _) => Some(end != End::Failed),
+            (false, _) => Some(!is_upstreams_failure(end)),
             (true, Some(status)) => grpc_vote(status),
             // The caller went away before there was a status.
             (true, None) if end == End::Dropped => None,

@@ -8,15 +8,13 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
-    header::{
-        CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-        UPGRADE,
-    },
+    HeaderValue, StatusCode, Version,
+    header::{CONNECTION, EXPECT, UPGRADE},
 };
 use mesh_telemetry::proxy::{AttemptEvent, Direction};
 use tokio::time::Instant;
 
+use super::hop;
 use crate::{
     body::{Request, Response},
     call::Attempt,
@@ -59,36 +57,41 @@ impl tower::Service<Attempt> for Forward {
         let hop = Arc::clone(&self.0);
         Box::pin(async move {
             hop.prepare(&mut attempt);
-            let manner = hop.manner(&mut attempt.request);
+            let manner = hop.manner(&mut attempt);
             let upstream = Upstream::new(attempt.endpoint, hop.worker);
             if let Some(secured) = upstream.secured() {
                 attempt.scope.emit(AttemptEvent::Secured(secured));
             }
             let mut response = client::send(&upstream, attempt.request, manner).await?;
-            strip_hop_headers(response.headers_mut());
-            *response.version_mut() = Version::HTTP_11;
+            strip_answer(&mut response);
             Ok(response)
         })
     }
 }
 
 impl Hop {
+    fn manner(&self, attempt: &mut Attempt) -> Manner {
+        let spoken = self.spoken(&mut attempt.request);
+        let upgrade = attempt.request.headers().contains_key(UPGRADE);
+        Manner {
+            spoken,
+            tells: self.source.is_some(),
+            upgrade: upgrade && grant_upgrade(attempt),
+            idle: attempt.route.times.idle,
+        }
+    }
+
     /// What the caller spoke: inbound, the first one's sidecar may know better.
-    fn manner(&self, request: &mut Request) -> Manner {
+    fn spoken(&self, request: &mut Request) -> Version {
         let said = request.headers_mut().remove(names::PROTOCOL);
-        let carried = self.source.is_none() && said.is_some_and(|said| said == names::HTTP1);
-        let spoken = if carried {
-            Version::HTTP_11
-        } else {
-            request.version()
-        };
-        let upgrade = false;
-        Manner { spoken, upgrade }
+        match said {
+            Some(said) if self.source.is_none() && said == names::HTTP1 => Version::HTTP_11,
+            _ => request.version(),
+        }
     }
 
     fn prepare(&self, attempt: &mut Attempt) {
         let request = &mut attempt.request;
-        strip_hop_headers(request.headers_mut());
         let headers = request.headers_mut();
         // Answered by this sidecar as soon as the body is read.
         headers.remove(EXPECT);
@@ -105,84 +108,32 @@ impl Hop {
     }
 }
 
+/// Lets the wish for another protocol go on where the route does.
+fn grant_upgrade(attempt: &mut Attempt) -> bool {
+    let granted = attempt.route.upgrades;
+    let headers = attempt.request.headers_mut();
+    if granted {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    } else {
+        headers.remove(UPGRADE);
+    }
+    granted
+}
+
+/// What the upstream says about its own connection goes no further, but for the
+/// protocol that it switches to.
+fn strip_answer(response: &mut Response) {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = switches.then(|| response.headers().get(UPGRADE).cloned());
+    hop::strip(response.headers_mut());
+    if let Some(protocol) = protocol.flatten() {
+        response.headers_mut().insert(UPGRADE, protocol);
+    }
+}
+
 fn milliseconds_until(deadline: Instant) -> HeaderValue {
     let left = deadline
         .saturating_duration_since(Instant::now())
         .as_millis();
     u64::try_from(left).unwrap_or(u64::MAX).into()
-}
-
-/// Headers that speak about one connection (RFC 9110, 7.6.1). `TE: trailers` may
-/// go on: trailers do.
-fn strip_hop_headers(headers: &mut HeaderMap) {
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-    for name in named_by_connection(headers) {
-        headers.remove(name);
-    }
-    let trailers_welcome = headers
-        .get_all(TE)
-        .iter()
-        .any(|value| value.to_str().is_ok_and(|text| text.contains("trailers")));
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
-        headers.remove(name);
-    }
-    if trailers_welcome {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-}
-
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| name != TE && name != HOST)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{HeaderMap, HeaderValue};
-
-    use super::strip_hop_headers;
-
-    #[test]
-    fn headers_of_one_hop_and_those_that_connection_names_are_removed() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "close, X-Private"),
-            ("x-private", "1"),
-            ("keep-alive", "timeout=5"),
-            ("proxy-authorization", "Basic x"),
-            ("te", "trailers, gzip"),
-            ("transfer-encoding", "chunked"),
-            ("upgrade", "websocket"),
-            ("trailer", "x-sum"),
-            ("content-type", "text/plain"),
-        ] {
-            headers.append(name, HeaderValue::from_static(value));
-        }
-        strip_hop_headers(&mut headers);
-        let mut left: Vec<_> = headers
-            .iter()
-            .map(|(n, v)| format!("{n}: {}", v.to_str().unwrap()))
-            .collect();
-        left.sort();
-        assert_eq!(
-            left,
-            ["content-type: text/plain", "te: trailers", "trailer: x-sum"]
-        );
-    }
 }

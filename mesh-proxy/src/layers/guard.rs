@@ -7,6 +7,8 @@
 mod connection;
 mod host;
 
+pub(super) use connection::disarm;
+
 use http::{
     Uri, Version,
     header::{CONTENT_LENGTH, HOST},
@@ -37,7 +39,7 @@ impl Guard {
         self.count(request)?;
         one_length(request)?;
         one_host(request).map_err(ProxyError::Ambiguous)?;
-        connection::disarm(request.headers_mut());
+        disarm(request.headers_mut());
         Ok(())
     }
 

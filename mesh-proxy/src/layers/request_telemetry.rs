@@ -111,8 +111,8 @@ impl Watch for Finish {
             end => end,
         };
         self.outcome.flags |= flags_of(end);
-        if end == End::Failed {
-            self.outcome.reason = Some("body_broke_off");
+        if let End::Failed(broke) = end {
+            self.outcome.reason = Some(broke.reason);
         }
         self.scope.finish(self.outcome);
     }
@@ -122,7 +122,7 @@ impl Watch for Finish {
 pub(crate) fn flags_of(end: End) -> Flags {
     match end {
         End::Complete => Flags::NONE,
-        End::Failed => Flags::UPSTREAM_CLOSED,
+        End::Failed(broke) => broke.flags,
         End::Dropped => Flags::DOWNSTREAM_CLOSED,
     }
 }

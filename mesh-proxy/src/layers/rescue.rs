@@ -13,7 +13,7 @@ use crate::{
     body::{Body, Response},
     call::Call,
     error::ProxyError,
-    names,
+    grpc, names,
 };
 
 /// The layer.
@@ -23,10 +23,12 @@ impl<Next: Fallible<Call>> Around<Call, Next> for Rescue {
     type Error = Infallible;
 
     async fn call(&self, call: Call, mut next: Next) -> Result<Response, Infallible> {
-        Ok(next
-            .call(call)
-            .await
-            .unwrap_or_else(|error| respond(&error)))
+        let is_grpc = grpc::is_grpc(call.request.headers());
+        Ok(match next.call(call).await {
+            Ok(response) => response,
+            Err(error) if is_grpc => marked(status_only(&error), &error),
+            Err(error) => marked(explained(&error), &error),
+        })
     }
 }
 
@@ -36,17 +38,34 @@ struct Explanation {
     message: String,
 }
 
-fn respond(error: &ProxyError) -> Response {
-    let code = error.reason();
+/// For callers of HTTP.
+fn explained(error: &ProxyError) -> Response {
     let explanation = Explanation {
-        code,
+        code: error.reason(),
         message: error.to_string(),
     };
     let json = serde_json::to_vec(&explanation).unwrap_or_default(); // two strings cannot fail
     let mut response = Response::new(Body::from(json));
     *response.status_mut() = error.status();
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+/// For callers of gRPC, who look for a status of theirs and find an answer of 200.
+fn status_only(error: &ProxyError) -> Response {
+    let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let grpc = HeaderValue::from_static("application/grpc");
+    headers.insert(CONTENT_TYPE, grpc);
+    headers.insert(grpc::STATUS, grpc::of_failure(error.status()).into());
+    headers.insert(grpc::MESSAGE, grpc::message(&error.to_string()));
+    response
+}
+
+fn marked(mut response: Response, error: &ProxyError) -> Response {
+    let code = error.reason();
+    let headers = response.headers_mut();
     headers.insert(names::REASON, HeaderValue::from_static(code));
     if let Some(wait) = error.retry_after() {
         headers.insert(RETRY_AFTER, seconds(wait));

@@ -32,6 +32,7 @@ pub(crate) const FREE: SocketAddr =
 pub(crate) struct Seen {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
+    pub(crate) version: http::Version,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -60,6 +61,7 @@ impl App {
                 let one = Seen {
                     method: head.method,
                     uri: head.uri,
+                    version: head.version,
                     headers: head.headers,
                     body: body.unwrap_or_default(),
                 };

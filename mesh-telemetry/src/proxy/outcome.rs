@@ -61,6 +61,8 @@ pub struct AttemptOutcome {
     pub flags: Flags,
     /// Bounded code of a failure without an answer, as `connection_refused` or `timeout`.
     pub error: Option<&'static str>,
+    /// What the endpoint answered in; none: no answer.
+    pub version: Option<http::Version>,
 }
 
 /// Whether a sidecar that answered itself for this reason failed; it did not when the

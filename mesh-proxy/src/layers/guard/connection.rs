@@ -41,7 +41,7 @@ const TRACE: [&str; 8] = [
 ];
 
 /// Removes what `Connection` names, as far as it may, and leaves it the options alone.
-pub(super) fn disarm(headers: &mut HeaderMap) {
+pub(in crate::layers) fn disarm(headers: &mut HeaderMap) {
     if headers.get_all(CONNECTION).iter().all(is_plain) {
         return;
     }

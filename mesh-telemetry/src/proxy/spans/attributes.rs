@@ -43,6 +43,7 @@ pub(super) fn request(record: &Record) -> Vec<KeyValue> {
         .with("http.request.method", method_label(&record.method))
         .with("url.path", record.uri.path().to_owned())
         .maybe("http.route", record.edge.template().map(Arc::clone))
+        .maybe("network.protocol.version", version(record.version))
         .maybe("http.response.status_code", outcome.status.map(i64::from))
         .maybe("rpc.grpc.status_code", outcome.grpc_status.map(i64::from))
         .maybe("error.type", request_error(record))
@@ -76,7 +77,6 @@ fn inbound(attributes: Attributes, record: &Record) -> Vec<KeyValue> {
         .with("url.scheme", scheme)
         .maybe("server.address", text(record.host.as_ref()))
         .maybe("user_agent.original", text(record.user_agent.as_ref()))
-        .maybe("network.protocol.version", version(record.version))
         .maybe("tls.protocol.version", secured.map(|it| it.version))
         .maybe("mesh.peer_identity", secured.and_then(|it| it.peer.clone()))
         .maybe(
@@ -109,6 +109,10 @@ pub(super) fn attempt(record: &Record, attempt: &Attempt) -> Vec<KeyValue> {
         .maybe("http.request.resend_count", resend_count(start.number))
         .maybe("http.response.status_code", outcome.status.map(i64::from))
         .maybe("rpc.grpc.status_code", outcome.grpc_status.map(i64::from))
+        .maybe(
+            "network.protocol.version",
+            outcome.version.and_then(version),
+        )
         .maybe("error.type", attempt_error(attempt))
         .with("service.peer.name", Arc::clone(record.edge.names()[1]))
         .with("mesh.endpoint", Arc::clone(&start.endpoint))

@@ -14,7 +14,8 @@ async fn a_retried_and_faulted_request_tells_its_story() {
     assert_eq!(finished.len(), 1);
     let expected = "\
 outbound payments INTERNAL mesh.source=orders mesh.destination=payments mesh.route=to-payments \
-http.request.method=POST url.path=/payments http.response.status_code=200 \
+http.request.method=POST url.path=/payments network.protocol.version=1.1 \
+http.response.status_code=200 \
 mesh.attempts=2 mesh.budget_remaining=0.75
   * mesh.backoff condition=5xx budget_remaining=0.75
   attempt payments CLIENT ERROR http.request.method=POST url.full=http://127.0.0.1:14141/payments \
@@ -89,9 +90,9 @@ async fn an_inbound_request_is_one_span_that_tells_its_hop() {
     let finished = sink.take().remove(0);
     let expected = "\
 inbound POST /payments SERVER ERROR mesh.source=orders mesh.destination=payments \
-mesh.route=inbound http.request.method=POST url.path=/payments http.response.status_code=500 \
-error.type=500 mesh.response_flags=FI url.scheme=http server.address=payments \
-network.protocol.version=1.1 mesh.endpoint=127.0.0.1:14150
+mesh.route=inbound http.request.method=POST url.path=/payments network.protocol.version=1.1 \
+http.response.status_code=500 error.type=500 mesh.response_flags=FI url.scheme=http server.address=payments \
+mesh.endpoint=127.0.0.1:14150
   * mesh.fault rule=flaky-payments fault=abort seed=7 draw=0.125 replaced_status=503
 ";
     assert_eq!(finished.describe(), expected);
