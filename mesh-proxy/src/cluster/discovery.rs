@@ -17,7 +17,7 @@ use dns::{Answer, LookupError, Names};
 /// mesh do not all ask in one moment.
 const JITTER: f64 = 0.1;
 
-/// An endpoint that discovery names.
+/// An endpoint that discovery or the policy names.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Found {
     /// `host:port`.
@@ -26,6 +26,17 @@ pub(super) struct Found {
     pub(super) tier: u16,
     /// Requests it gets, as a share of those of the heaviest of its tier, up to 1.
     pub(super) share: f32,
+}
+
+impl Found {
+    /// What a policy lists is as good as any.
+    pub(super) fn listed(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            tier: 0,
+            share: 1.0,
+        }
+    }
 }
 
 /// Follows a name for ever.

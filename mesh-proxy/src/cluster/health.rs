@@ -140,7 +140,7 @@ impl Checker {
         }
         match result {
             Ok(()) => {
-                tracing::info!(%cluster, endpoint = endpoint.address(), "endpoint is healthy again")
+                tracing::info!(%cluster, endpoint = endpoint.address(), "endpoint is healthy again");
             }
             Err(error) => {
                 tracing::warn!(%cluster, endpoint = endpoint.address(), %error, "endpoint is unhealthy");

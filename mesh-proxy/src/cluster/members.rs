@@ -48,12 +48,22 @@ pub(crate) struct Members {
 /// What the members should be.
 #[derive(Debug, Default)]
 struct Plan {
-    listed: Vec<String>,
+    listed: Vec<Found>,
     dns: Option<config::Dns>,
     found: Vec<Found>,
     shape: Shape,
     /// How they are spoken to.
     wire: Option<Arc<Settings>>,
+}
+
+impl Plan {
+    /// Those that should be members; one that is listed and found is listed.
+    fn wanted(&self) -> impl Iterator<Item = (&Found, Origin)> {
+        let is_listed = |found: &&Found| self.listed.iter().any(|it| it.address == found.address);
+        let found = self.found.iter().filter(move |found| !is_listed(found));
+        let listed = self.listed.iter().map(|it| (it, Origin::Listed));
+        listed.chain(found.map(|it| (it, Origin::Dns)))
+    }
 }
 
 /// What others wait for.
@@ -110,7 +120,11 @@ impl Members {
         now: Instant,
     ) {
         let mut plan = self.plan();
-        plan.listed.clone_from(&settings.endpoints);
+        plan.listed = settings
+            .endpoints
+            .iter()
+            .map(|address| Found::listed(address))
+            .collect();
         plan.shape = Shape {
             hashed: matches!(settings.balance, Balance::ConsistentHash { .. }),
             slow_start: settings.slow_start,
@@ -169,24 +183,20 @@ impl Members {
             .iter()
             .map(|member| (member.endpoint.address(), member))
             .collect();
-        let mut wanted: Vec<(&str, Origin, u16, f32)> = Vec::new();
-        let listed = plan.listed.iter();
-        wanted.extend(listed.map(|address| (address.as_str(), Origin::Listed, 0, 1.0)));
-        let found = plan
-            .found
-            .iter()
-            .filter(|it| !plan.listed.contains(&it.address));
-        wanted.extend(found.map(|it| (it.address.as_str(), Origin::Dns, it.tier, it.share)));
-        let members = wanted
-            .into_iter()
-            .map(|(address, origin, tier, share)| Member {
-                endpoint: known.remove(address).map_or_else(
-                    || self.newcomer(address, plan, now),
-                    |member| Arc::clone(&member.endpoint),
-                ),
+        let mut meet = |address: &str| {
+            let stays = known.remove(address);
+            stays.map_or_else(
+                || self.newcomer(address, plan, now),
+                |member| Arc::clone(&member.endpoint),
+            )
+        };
+        let members = plan
+            .wanted()
+            .map(|(it, origin)| Member {
+                endpoint: meet(&it.address),
                 origin,
-                tier,
-                share,
+                tier: it.tier,
+                share: it.share,
             })
             .collect();
         for gone in known.into_values() {

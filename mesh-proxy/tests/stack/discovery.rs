@@ -96,7 +96,7 @@ pub(crate) fn address(name: &str, ip: [u8; 4]) -> Record {
     Record::from_rdata(name, 0, RData::A(A(Ipv4Addr::from(ip))))
 }
 
-fn service(name: &str, priority: u16, weight: u16, port: u16, target: &str) -> Record {
+pub(crate) fn service(name: &str, priority: u16, weight: u16, port: u16, target: &str) -> Record {
     let target = Name::from_ascii(target).unwrap();
     let data = SRV::new(priority, weight, port, target);
     Record::from_rdata(Name::from_ascii(name).unwrap(), 0, RData::SRV(data))

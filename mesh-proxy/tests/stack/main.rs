@@ -14,6 +14,7 @@ mod chaos;
 mod control;
 mod discovery;
 mod docs_access_log;
+mod docs_balancing;
 mod docs_hardening;
 mod docs_operations;
 mod docs_routing;

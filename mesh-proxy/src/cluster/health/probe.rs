@@ -64,7 +64,10 @@ pub(super) async fn send(
 ) -> Result<(), ProbeError> {
     let upstream = Upstream::new(Arc::clone(endpoint), 0);
     match probe {
-        Probe::Tcp(_) => Ok(drop(upstream.tcp().await?)),
+        Probe::Tcp(_) => {
+            upstream.tcp().await?;
+            Ok(())
+        }
         Probe::Http(path) => {
             let (response, _connection) = if protocol == Protocol::Http2 {
                 let request = Request::get(format!("http://{}{path}", endpoint.cluster()));
