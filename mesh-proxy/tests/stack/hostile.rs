@@ -100,7 +100,7 @@ async fn drip(stream: TcpStream, drop: &[u8], pause: Duration) -> String {
         while write.write_all(drop).await.is_ok() {
             tokio::time::sleep(pause).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     timeout(Duration::from_mins(2), async {
         tokio::select! {

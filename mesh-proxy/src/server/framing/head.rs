@@ -19,6 +19,10 @@ pub(super) enum Length {
 
 /// One head, as far as it has come.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is something that a head says or not, and none excludes another"
+)]
 pub(super) struct Head {
     /// A line whose end has not come.
     carried: Vec<u8>,

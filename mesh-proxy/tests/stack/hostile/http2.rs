@@ -280,7 +280,7 @@ async fn a_header_bomb_is_no_request() {
     block.extend([0x40, 1, b'x', 0x7f]);
     block.extend([0x81, 0x0f]); // 127 + 1 + 15 * 128 = 2048
     block.extend(vec![b'y'; 2048]);
-    block.extend(vec![0x80 | 62; 1000]);
+    block.extend(vec![0x80 | 0x3e; 1000]);
     stream
         .write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block))
         .await
