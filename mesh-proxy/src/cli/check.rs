@@ -12,14 +12,14 @@ use crate::{
 };
 
 pub(super) fn check(file: &Path, as_json: bool) -> Report {
-    let read = read(file);
-    let problems = match &read {
+    let config = read(file);
+    let problems = match &config {
         Ok(config) => check_sidecar(config),
         Err(error) => vec![unreadable(error)],
     };
     let name = file.display().to_string();
     // Advice about what cannot be put in force would only hide why.
-    let fine = read.as_ref().ok().filter(|_| problems.is_empty());
+    let fine = config.as_ref().ok().filter(|_| problems.is_empty());
     let warnings = fine.map_or_else(Vec::new, advice);
     let text = if as_json {
         let whole = json!({ "file": name, "problems": problems, "warnings": warnings });

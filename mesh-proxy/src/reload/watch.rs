@@ -127,8 +127,8 @@ fn watcher(
 
 fn concerns(event: &Event, names: &BTreeSet<OsString>) -> bool {
     let only_read = matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
-    let named = |path: &PathBuf| path.file_name().is_some_and(|name| names.contains(name));
-    event.need_rescan() || (!only_read && event.paths.iter().any(named))
+    let concerned = |path: &PathBuf| path.file_name().is_some_and(|name| names.contains(name));
+    event.need_rescan() || (!only_read && event.paths.iter().any(concerned))
 }
 
 fn stamp(path: &Path) -> Stamp {
