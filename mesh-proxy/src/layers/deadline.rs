@@ -1,26 +1,18 @@
-//! Until when there must be an answer: the route's time or what the caller has
-//! left, whichever is less. Covers all attempts, the pauses between them, and the
-//! body of the answer.
+//! Until when there must be an answer: the route's time or what the caller has left,
+//! whichever is less. Covers all attempts, the pauses between them, and the bodies,
+//! unless the route says that it ends with the head of the answer.
 
-use std::{
-    future::Future as _,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+mod timed;
 
-use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
 use mesh_telemetry::proxy::RequestEvent;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Around, Fallible};
-use crate::{
-    body::{Body, BodyError, Response},
-    call::Routed,
-    error::ProxyError,
-    names,
-};
+use crate::{body::Response, call::Routed, error::ProxyError, grpc, names};
+use timed::Bounds;
 
 /// The layer.
 pub(crate) struct Deadline;
@@ -29,76 +21,50 @@ impl<Next: Fallible<Routed>> Around<Routed, Next> for Deadline {
     type Error = ProxyError;
 
     async fn call(&self, mut routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
-        let Some(left) = time_left(&routed) else {
-            return next.call(routed).await;
-        };
-        routed.scope.emit(RequestEvent::DeadlineSet { left });
-        if left.is_zero() {
-            return Err(ProxyError::Deadline);
+        if let Some(left) = time_left(&routed) {
+            routed.scope.emit(RequestEvent::DeadlineSet { left });
+            if left.is_zero() {
+                return Err(ProxyError::Deadline);
+            }
+            routed.deadline = Some(Instant::now() + left);
         }
-        let deadline = Instant::now() + left;
-        routed.deadline = Some(deadline);
-        let response = timeout_at(deadline, next.call(routed))
-            .await
-            .unwrap_or(Err(ProxyError::Deadline))?;
-        Ok(response.map(|body| until(deadline, body)))
+        let deadline = routed.deadline;
+        let times = &routed.route.times;
+        let bounds = Bounds::new(deadline.filter(|_| times.covers_body), times.idle);
+        let cut = bounds.hold_upload(&mut routed.request);
+        let answer = next.call(routed);
+        let mut result = match deadline {
+            Some(deadline) => timeout_at(deadline, answer)
+                .await
+                .unwrap_or(Err(ProxyError::Deadline)),
+            None => answer.await,
+        };
+        if let Some(cut) = cut {
+            result = cut.explain(result);
+        }
+        Ok(result?.map(|body| bounds.hold_download(body)))
     }
 }
 
 fn time_left(routed: &Routed) -> Option<Duration> {
-    let callers =
-        names::number(routed.request.headers(), &names::DEADLINE_MS).map(Duration::from_millis);
-    match (routed.route.times.deadline, callers) {
-        (Some(own), Some(callers)) => Some(own.min(callers)),
-        (own, callers) => own.or(callers),
-    }
+    let headers = routed.request.headers();
+    let callers = names::number(headers, &names::DEADLINE_MS).map(Duration::from_millis);
+    let grpc = grpc::timeout(headers).filter(|_| grpc::is_grpc(headers));
+    let own = routed.route.times.deadline;
+    [own, callers, grpc].into_iter().flatten().min()
 }
 
-fn until(deadline: Instant, body: Body) -> Body {
-    if body.is_end_stream() {
-        return body;
-    }
-    Body::new(Until {
-        body,
-        deadline,
-        timer: None,
-    })
-}
-
-/// A body that breaks off at the deadline. The timer is made only when the body
-/// keeps its reader waiting, which most never do.
-struct Until {
-    body: Body,
-    deadline: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl http_body::Body for Until {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            return Poll::Ready(frame);
-        }
-        let deadline = self.deadline;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        timer
-            .as_mut()
-            .poll(cx)
-            .map(|()| Some(Err(BodyError::new(ProxyError::Deadline))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+/// Tells the next one what is left of a deadline that covers the bodies, too; of any
+/// other it would make more than it is.
+pub(super) fn pass_on(headers: &mut HeaderMap, deadline: Option<Instant>) {
+    let Some(deadline) = deadline else {
+        headers.remove(names::DEADLINE_MS);
+        return;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    let milliseconds = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(names::DEADLINE_MS, HeaderValue::from(milliseconds));
+    if grpc::is_grpc(headers) {
+        headers.insert(grpc::TIMEOUT, grpc::timeout_value(left));
     }
 }

@@ -12,9 +12,8 @@ use http::{
     header::{CONNECTION, EXPECT, UPGRADE},
 };
 use mesh_telemetry::proxy::{AttemptEvent, Direction};
-use tokio::time::Instant;
 
-use super::hop;
+use super::{deadline, hop};
 use crate::{
     body::{Request, Response},
     call::Attempt,
@@ -95,9 +94,8 @@ impl Hop {
         let headers = request.headers_mut();
         // Answered by this sidecar as soon as the body is read.
         headers.remove(EXPECT);
-        if let Some(deadline) = attempt.deadline {
-            headers.insert(names::DEADLINE_MS, milliseconds_until(deadline));
-        }
+        let covers_body = attempt.route.times.covers_body;
+        deadline::pass_on(headers, attempt.deadline.filter(|_| covers_body));
         headers.remove(names::ATTEMPT);
         if let Some(source) = &self.source {
             headers.insert(names::SOURCE, source.clone());
@@ -129,11 +127,4 @@ fn strip_answer(response: &mut Response) {
     if let Some(protocol) = protocol.flatten() {
         response.headers_mut().insert(UPGRADE, protocol);
     }
-}
-
-fn milliseconds_until(deadline: Instant) -> HeaderValue {
-    let left = deadline
-        .saturating_duration_since(Instant::now())
-        .as_millis();
-    u64::try_from(left).unwrap_or(u64::MAX).into()
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{AttemptOutcome, Direction, Flags, RequestOutcome};
+use super::{AttemptOutcome, Direction, Flags, RequestOutcome, outcome::effective};
 use crate::{
     catalog,
     register::{Kept, counter, gauge, histogram},
@@ -228,7 +228,7 @@ impl Edge {
             counter(&catalog::REQUESTS, &values)
         });
         requests.increment(1);
-        let class = class(outcome.status);
+        let class = class(effective(outcome.status, outcome.grpc_status));
         let duration = self.durations[class].get_or_init(|| {
             let (direction, [source, destination, route]) = (self.direction.as_str(), self.strs());
             let values = [direction, source, destination, route, CLASSES[class]];
@@ -252,7 +252,7 @@ impl Edge {
             )
         });
         attempts.increment(1);
-        let class = class(outcome.status);
+        let class = class(effective(outcome.status, outcome.grpc_status));
         let duration = self.attempt_durations[class].get_or_init(|| {
             histogram(
                 &catalog::ATTEMPT_DURATION,

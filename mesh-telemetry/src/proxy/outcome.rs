@@ -86,3 +86,45 @@ pub(crate) fn method_label(method: &http::Method) -> &'static str {
         _ => "_OTHER",
     }
 }
+
+/// Whether a request is one of gRPC. `application/grpc-web` is another protocol.
+pub(crate) fn is_grpc(headers: &http::HeaderMap) -> bool {
+    headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// The status that an answer amounts to: gRPC answers 200 and says how it went beside
+/// it. Which of its codes are the server's fault is in the semantic conventions.
+pub(crate) fn effective(status: Option<u16>, grpc: Option<u16>) -> Option<u16> {
+    match (status, grpc) {
+        (Some(200..=299), Some(2 | 4 | 12..=15)) => Some(500),
+        (Some(200..=299), Some(1..)) => Some(400),
+        (status, _) => status,
+    }
+}
+
+/// Name of a gRPC status.
+pub(crate) fn grpc_name(code: u16) -> &'static str {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+    NAMES.get(usize::from(code)).copied().unwrap_or(NAMES[2])
+}

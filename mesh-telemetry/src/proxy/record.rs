@@ -15,6 +15,7 @@ use super::{
     outcome::{is_failure, method_label},
 };
 use crate::context::{SpanId, TraceContext, TraceId};
+use crate::proxy::outcome::{effective, is_grpc};
 
 /// One request with its attempts.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ pub(super) struct Record {
     pub(super) user_agent: Option<HeaderValue>,
     /// Length of the body as its sender announced it; read for the access log alone.
     pub(super) request_bytes: Option<u64>,
+    pub(super) grpc: bool,
     /// What the caller sent: parent of this request.
     pub(super) incoming: Option<TraceContext>,
     pub(super) trace_id: TraceId,
@@ -128,6 +130,7 @@ impl Record {
             host: request.headers.get(header::HOST).cloned(),
             user_agent: request.headers.get(header::USER_AGENT).cloned(),
             request_bytes: None,
+            grpc: is_grpc(&request.headers),
             incoming,
             trace_id,
             span_id,
@@ -417,7 +420,8 @@ impl Record {
 
     /// The caller got no answer of the application, or a server error.
     pub(super) fn failed(&self) -> bool {
-        self.outcome.status.is_some_and(|status| status >= 500)
+        let status = effective(self.outcome.status, self.outcome.grpc_status);
+        status.is_some_and(|status| status >= 500)
             || self.outcome.reason.is_some_and(is_failure)
             || (self.outcome.status.is_none() && !self.cancelled)
     }
@@ -468,7 +472,8 @@ impl Attempt {
     }
 
     fn interesting(&self) -> bool {
-        let failed = self.outcome.status.is_some_and(|status| status >= 500);
+        let status = effective(self.outcome.status, self.outcome.grpc_status);
+        let failed = status.is_some_and(|status| status >= 500);
         !self.notes.is_empty() || self.outcome.error.is_some() || failed
     }
 }

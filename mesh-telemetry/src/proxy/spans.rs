@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     Direction,
+    outcome::effective,
     record::{Attempt, Note, Record},
 };
 
@@ -83,7 +84,8 @@ fn attempt(record: &Record, attempt: &Attempt) -> SpanData {
 /// As a server: only 5xx and failures of the sidecar are errors; a caller that
 /// goes away is none.
 fn request_status(record: &Record) -> Status {
-    let server_error = record.outcome.status.is_some_and(|status| status >= 500);
+    let status = effective(record.outcome.status, record.outcome.grpc_status);
+    let server_error = status.is_some_and(|status| status >= 500);
     let unanswered = record.outcome.status.is_none() && !record.cancelled;
     if server_error || unanswered {
         Status::error("")
@@ -94,7 +96,8 @@ fn request_status(record: &Record) -> Status {
 
 /// As a client: 4xx are errors too.
 fn attempt_status(attempt: &Attempt) -> Status {
-    let refused = attempt.outcome.status.is_some_and(|status| status >= 400);
+    let status = effective(attempt.outcome.status, attempt.outcome.grpc_status);
+    let refused = status.is_some_and(|status| status >= 400);
     let unanswered = attempt.outcome.status.is_none() && !attempt.cancelled;
     if refused || unanswered || attempt.outcome.error.is_some() {
         Status::error("")

@@ -7,7 +7,7 @@ use opentelemetry::{KeyValue, Value};
 
 use crate::proxy::{
     Direction, Flags,
-    outcome::method_label,
+    outcome::{grpc_name, method_label},
     record::{Attempt, Race, Record},
 };
 
@@ -25,6 +25,17 @@ impl Attributes {
             Some(value) => self.with(key, value),
             None => self,
         }
+    }
+
+    /// Of a gRPC call: the method is the path without its slash.
+    fn rpc(self, record: &Record, status: Option<u16>) -> Self {
+        if !record.grpc {
+            return self;
+        }
+        let method = record.uri.path().trim_start_matches('/');
+        self.with("rpc.system.name", "grpc")
+            .with("rpc.method", method.to_owned())
+            .maybe("rpc.response.status_code", status.map(grpc_name))
     }
 
     fn flags(self, flags: Flags) -> Self {
@@ -45,7 +56,7 @@ pub(super) fn request(record: &Record) -> Vec<KeyValue> {
         .maybe("http.route", record.edge.template().map(Arc::clone))
         .maybe("network.protocol.version", version(record.version))
         .maybe("http.response.status_code", outcome.status.map(i64::from))
-        .maybe("rpc.grpc.status_code", outcome.grpc_status.map(i64::from))
+        .rpc(record, outcome.grpc_status)
         .maybe("error.type", request_error(record))
         .maybe("mesh.reason", record.reason())
         .flags(outcome.flags)
@@ -108,7 +119,7 @@ pub(super) fn attempt(record: &Record, attempt: &Attempt) -> Vec<KeyValue> {
         .maybe("server.port", port.map(i64::from))
         .maybe("http.request.resend_count", resend_count(start.number))
         .maybe("http.response.status_code", outcome.status.map(i64::from))
-        .maybe("rpc.grpc.status_code", outcome.grpc_status.map(i64::from))
+        .rpc(record, outcome.grpc_status)
         .maybe(
             "network.protocol.version",
             outcome.version.and_then(version),
@@ -167,6 +178,8 @@ fn request_error(record: &Record) -> Option<Value> {
         (Some(reason), Some(500..) | None) => Some(reason.into()),
         (None, Some(status @ 500..)) => Some(status.to_string().into()),
         (None, None) => Some("_OTHER".into()),
+        // gRPC answers 200, and says beside it that it failed.
+        (None, Some(200)) if record.failed() => outcome.grpc_status.map(grpc_name).map(Value::from),
         _ => None,
     }
 }
@@ -178,6 +191,10 @@ fn attempt_error(attempt: &Attempt) -> Option<Value> {
         (Some(error), _) => Some(error.into()),
         (None, Some(status @ 400..)) => Some(status.to_string().into()),
         (None, None) => Some("_OTHER".into()),
+        (None, Some(200)) => {
+            let failed = attempt.outcome.grpc_status.filter(|code| *code != 0);
+            failed.map(grpc_name).map(Value::from)
+        }
         _ => None,
     }
 }

@@ -188,3 +188,38 @@ fn of_two_attempts_at_once_one_wins_and_the_other_ends_with_it() {
         has(&page, line);
     }
 }
+
+#[test]
+fn a_failed_grpc_call_is_an_error_although_it_was_answered_with_200() {
+    let sink = Sink::disconnected();
+    let page = recorded(async {
+        let mut call = request(None);
+        let grpc = "application/grpc".parse().unwrap();
+        call.headers.insert("content-type", grpc);
+        let scope = RequestScope::begin(&sink, Direction::Outbound, &call);
+        scope.set_edge(&edge());
+        let only = attempt(&scope, 1, "127.0.0.1:1");
+        only.finish(AttemptOutcome {
+            grpc_status: Some(14),
+            ..status(200)
+        });
+        scope.finish(RequestOutcome {
+            grpc_status: Some(14),
+            ..answer(200)
+        });
+    });
+    has(
+        &page,
+        "mesh_request_duration_seconds_count{direction=\"outbound\",source=\"orders\",\
+         destination=\"payments\",route=\"to-payments\",response_class=\"5xx\"} 1",
+    );
+    let told = sink.take().remove(0).describe();
+    for part in [
+        "outbound payments INTERNAL ERROR",
+        "attempt payments CLIENT ERROR",
+        "rpc.system.name=grpc rpc.method=payments rpc.response.status_code=UNAVAILABLE",
+        "error.type=UNAVAILABLE",
+    ] {
+        assert!(told.contains(part), "no {part} in {told}");
+    }
+}
