@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{Stream, stream};
 use http::{StatusCode, uri::PathAndQuery};
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, mpsc};

@@ -18,6 +18,7 @@ mod docs_access_log;
 mod docs_balancing;
 mod docs_hardening;
 mod docs_operations;
+mod docs_protocols;
 mod docs_retry;
 mod docs_routing;
 mod docs_tls;
