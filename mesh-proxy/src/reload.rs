@@ -56,7 +56,7 @@ async fn hangup(signals: Option<&mut Signal>) {
         None => None,
     };
     if received.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -48,7 +48,7 @@ struct Half {
     /// Longest silence; none: any.
     idle: Option<Duration>,
     /// Told how the tunnel ended.
-    end: oneshot::Sender<Result<(), BodyError>>,
+    over: oneshot::Sender<Result<(), BodyError>>,
     /// Freed with the tunnel: the place of the connection.
     _held: Box<dyn Send>,
 }
@@ -58,16 +58,16 @@ pub(crate) fn begin(
     head: http::response::Parts,
     opening: impl Future<Output = io::Result<Box<dyn Duplex>>> + Send + 'static,
     idle: Option<Duration>,
-    held: impl Send + 'static,
+    kept: impl Send + 'static,
 ) -> Response {
-    let (end, ended) = oneshot::channel();
+    let (over, until_told) = oneshot::channel();
     let half = Half {
         opening: Box::pin(opening),
         idle,
-        end,
-        _held: Box::new(held),
+        over,
+        _held: Box::new(kept),
     };
-    let body = Body::new(UntilEnd(Some(ended)));
+    let body = Body::new(UntilEnd(Some(until_told)));
     let mut response = Response::from_parts(head, body);
     let tunnel = Tunnel(Arc::new(Mutex::new(Some(half))));
     response.extensions_mut().insert(tunnel);
@@ -100,7 +100,7 @@ pub(crate) fn join(response: &mut Response, caller: Option<OnUpgrade>, drain: &D
         let Half {
             opening,
             idle,
-            end,
+            over,
             _held,
         } = half;
         let ended = tokio::select! {
@@ -112,7 +112,7 @@ pub(crate) fn join(response: &mut Response, caller: Option<OnUpgrade>, drain: &D
             Ended::Failed(error) => Err(error),
             Ended::CallerLeft => return, // with the body, unread
         };
-        let _ = end.send(result); // the body is right here
+        let _ = over.send(result); // the body is right here
         let _ = body.collect().await;
     };
     task::spawn("tunnel", drain.connections.track_future(run));

@@ -19,13 +19,13 @@ pub(super) fn check(file: &Path, as_json: bool) -> Report {
     };
     let name = file.display().to_string();
     // Advice about what cannot be put in force would only hide why.
-    let fine = config.as_ref().ok().filter(|_| problems.is_empty());
-    let warnings = fine.map_or_else(Vec::new, advice);
+    let sound = config.as_ref().ok().filter(|_| problems.is_empty());
+    let warnings = sound.map_or_else(Vec::new, advice);
     let text = if as_json {
         let whole = json!({ "file": name, "problems": problems, "warnings": warnings });
         format!("{whole:#}")
     } else {
-        let mut text = told(&name, fine, &problems);
+        let mut text = told(&name, sound, &problems);
         for warning in &warnings {
             let _ = write!(text, "\n  warning: {warning}"); // a string takes everything
         }

@@ -33,9 +33,8 @@ impl Upstream {
     pub(super) async fn acquire(&self, wanted: Wanted) -> Result<Acquired, ProxyError> {
         match wanted {
             Wanted::Http1 => self.http1_lane().await,
-            Wanted::Http2 => self.shared_lane(wanted).await,
             Wanted::Either if self.pool().speaks_http1() => self.http1_lane().await,
-            Wanted::Either => self.shared_lane(wanted).await,
+            Wanted::Http2 | Wanted::Either => self.shared_lane(wanted).await,
         }
     }
 

@@ -48,13 +48,14 @@ impl Settings {
 
     /// What a request goes out as. An upgrade is a matter of HTTP/1.1.
     pub(super) fn wanted(&self, spoken: Version, upgrade: bool) -> Wanted {
+        if upgrade {
+            return Wanted::Http1;
+        }
         match self.protocol {
-            _ if upgrade => Wanted::Http1,
-            Protocol::Http1 => Wanted::Http1,
             Protocol::Http2 => Wanted::Http2,
             Protocol::Auto if self.tls.is_some() => Wanted::Either,
             Protocol::Auto if spoken == Version::HTTP_2 => Wanted::Http2,
-            Protocol::Auto => Wanted::Http1,
+            Protocol::Http1 | Protocol::Auto => Wanted::Http1,
         }
     }
 }

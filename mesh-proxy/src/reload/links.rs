@@ -1,5 +1,5 @@
 //! Where a change of a file can happen: in its folder, and in the folder of every
-//! link on the way to it. A ConfigMap swaps a link beside the file, a release the
+//! link on the way to it. A `ConfigMap` swaps a link beside the file, a release the
 //! link to a whole folder above it.
 
 use std::{

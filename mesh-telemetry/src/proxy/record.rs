@@ -19,6 +19,10 @@ use crate::proxy::outcome::{effective, is_grpc};
 
 /// One request with its attempts.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts that hold or not, each on its own; no states"
+)]
 pub(super) struct Record {
     pub(super) direction: Direction,
     pub(super) method: Method,

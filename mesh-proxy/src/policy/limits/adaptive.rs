@@ -194,6 +194,11 @@ impl State {
         limit.clamp(self.settings.min as f64, self.settings.max as f64)
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between `min` and `max`, which are counts; a part of a request is none"
+    )]
     fn in_force(&self) -> usize {
         match self.measuring {
             Some(_) => self.settings.min,
