@@ -192,11 +192,11 @@ async fn a_unary_call_and_its_failure_come_back_as_they_are() {
     );
     let records = talk.caller.records(2).await;
     assert!(
-        records[0].contains("rpc.grpc.status_code=0"),
+        records[0].contains("rpc.response.status_code=OK"),
         "{records:#?}"
     );
     assert!(
-        records[1].contains("rpc.grpc.status_code=8"),
+        records[1].contains("rpc.response.status_code=RESOURCE_EXHAUSTED"),
         "{records:#?}"
     );
 }
@@ -217,7 +217,10 @@ async fn a_stream_of_answers_arrives_whole_with_its_trailers() {
         (Code::Aborted, "lift-off")
     );
     let record = &talk.caller.records(1).await[0];
-    assert!(record.contains("rpc.grpc.status_code=10"), "{record}");
+    assert!(
+        record.contains("rpc.response.status_code=ABORTED"),
+        "{record}"
+    );
 }
 
 #[tokio::test]
@@ -298,7 +301,8 @@ async fn what_a_sidecar_answers_itself_is_an_answer_of_grpc() {
     assert!(status.message().contains("no route matches"), "{status:?}");
     let record = &talk.caller.records(1).await[0];
     assert!(
-        record.contains("mesh.reason=deadline") && record.contains("rpc.grpc.status_code=4"),
+        record.contains("mesh.reason=deadline")
+            && record.contains("rpc.response.status_code=DEADLINE_EXCEEDED"),
         "{record}"
     );
 }

@@ -53,9 +53,9 @@ async fn each_caller_has_tokens_of_its_own_and_strangers_share() {
 /// An inbound side with room for one, whose application is busy with one request.
 async fn busy(limits: &str) -> Proxy {
     let arrived = Arc::new(Notify::new());
-    let arrives = Arc::clone(&arrived);
+    let told = Arc::clone(&arrived);
     let address = serve(move |_| {
-        arrives.notify_one();
+        told.notify_one();
         std::future::pending()
     })
     .await;

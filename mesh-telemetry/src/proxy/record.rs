@@ -12,12 +12,15 @@ use tokio::time::Instant;
 use super::{
     AttemptEvent, AttemptOutcome, AttemptStart, Direction, Edge, FaultInjected, Flags,
     RequestEvent, RequestOutcome, Secured,
-    outcome::{is_failure, method_label},
+    outcome::{effective, is_failure, is_grpc, method_label},
 };
 use crate::context::{SpanId, TraceContext, TraceId};
-use crate::proxy::outcome::{effective, is_grpc};
 
 /// One request with its attempts.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "plain facts, written down one by one"
+)]
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,

@@ -321,7 +321,7 @@ mod tests {
         let (sender, receiver) = channel();
         let replay = Replay::new(receiver, REPLAY_CAP);
         let (stays, mut goes) = (replay.body(), replay.body());
-        let reading = tokio::spawn(read(stays));
+        let reading = mesh_telemetry::task::spawn("reading", read(stays));
         tokio::task::yield_now().await;
         let nothing = futures_util::future::poll_fn(|cx| {
             let polled = std::pin::Pin::new(&mut goes).poll_frame(cx);
