@@ -21,7 +21,7 @@ use crate::{
     body::{Body, End, Keep, Request, Response, Watch, watched},
     cluster::Endpoint,
     error::ProxyError,
-    names, tls, tunnel,
+    grpc, names, tls, tunnel,
 };
 use establish::{Acquired, Lane};
 use pool::{Held, Stream};
@@ -94,10 +94,11 @@ pub(crate) async fn send(
     mut request: Request,
     manner: Manner,
 ) -> Result<Response, ProxyError> {
+    let grpc = manner.spoken == Version::HTTP_2 && grpc::is_grpc(request.headers());
     let wanted = upstream
         .pool()
         .settings()
-        .wanted(manner.spoken, manner.upgrade);
+        .wanted(manner.spoken, manner.upgrade, grpc);
     let mut copy = repeatable(&request);
     loop {
         let Acquired { lane, pooled } = upstream.acquire(wanted).await?;
@@ -165,6 +166,9 @@ async fn over_http1(
         Ok(response) => leased(upstream, held, response, manner).map_err(Failure::lasting),
         Err(mut error) => {
             let unsent = error.take_message();
+            if unsent.is_none() {
+                upstream.pool().doubt_http1();
+            }
             let error = blame(upstream.endpoint(), error.into_error());
             let connection_gone = error.retry().is_some();
             Err(Failure {
@@ -195,7 +199,7 @@ async fn over_http2(
         Err(mut error) => {
             let unsent = error.take_message();
             let cause = error.into_error();
-            let connection_gone = unsent.is_some() || sender.is_closed() || leaves(&cause);
+            let connection_gone = unsent.is_some() || sender.is_closed() || is_goodbye(&cause);
             if connection_gone {
                 upstream.pool().retire(&stream.0);
             }
@@ -242,7 +246,7 @@ fn http2_error(cause: &hyper::Error) -> Option<&h2::Error> {
 /// The peer says that it has not begun with the request: the stream is refused, or
 /// comes after the last one that a leaving peer still answers.
 fn is_refused(cause: &hyper::Error) -> bool {
-    leaves(cause)
+    is_goodbye(cause)
         || http2_error(cause).is_some_and(|error| {
             error.is_remote()
                 && error.is_reset()
@@ -251,7 +255,7 @@ fn is_refused(cause: &hyper::Error) -> bool {
 }
 
 /// The peer takes no further streams on this connection.
-fn leaves(cause: &hyper::Error) -> bool {
+fn is_goodbye(cause: &hyper::Error) -> bool {
     http2_error(cause).is_some_and(|error| error.is_remote() && error.is_go_away())
 }
 

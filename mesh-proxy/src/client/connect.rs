@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     Pool, Settings, Wanted,
     greeting::{Greeting, Heard},
+    is_goodbye,
     pool::{Held, Place, Shared, Terms},
 };
 use crate::{
@@ -58,6 +59,20 @@ pub(super) enum Connection {
     Http1(Held),
     Http2(Shared),
 }
+
+/// Why there is no HTTP/2 on a connection.
+enum Unfit {
+    /// The peer says nothing, or something else.
+    NotHttp2(Option<hyper::Error>),
+    /// Anything else.
+    Failed(ProxyError),
+}
+
+/// An HTTP/2 connection whose peer has said hello.
+type Greeted<T> = (
+    http2::SendRequest<Body>,
+    http2::Connection<TokioIo<Heard<T>>, Body, Tasks>,
+);
 
 /// Who connects under which settings, and with whose place.
 struct Dial {
@@ -114,7 +129,10 @@ impl Upstream {
     async fn dial(&self, wanted: Wanted, dial: Dial) -> Result<Connection, ProxyError> {
         let stream = self.tcp().await?;
         let Some(tls) = dial.settings.tls.clone() else {
-            return self.speak(stream, wanted, dial).await;
+            return match wanted {
+                Wanted::Either => self.try_http2(stream, dial).await,
+                Wanted::Http1 | Wanted::Http2 => self.speak(stream, wanted, dial).await,
+            };
         };
         let shaken = tls.connect(stream, self.host(), wanted.offer()).await;
         let (stream, agreed) = shaken.map_err(|failure| self.insecure(failure))?;
@@ -155,6 +173,20 @@ impl Upstream {
         }
     }
 
+    /// HTTP/2 by prior knowledge; HTTP/1.1 on a new connection if the peer turns out not
+    /// to know it. Nothing of a request has been sent then.
+    async fn try_http2(&self, stream: TcpStream, dial: Dial) -> Result<Connection, ProxyError> {
+        match self.greet(stream).await {
+            Ok(greeted) => Ok(self.share(greeted, dial)),
+            Err(Unfit::Failed(error)) => Err(error),
+            Err(Unfit::NotHttp2(cause)) => {
+                let endpoint = self.endpoint.address();
+                tracing::debug!(endpoint, ?cause, "no HTTP/2 there, HTTP/1.1 is tried");
+                self.http1(self.tcp().await?, dial).await
+            }
+        }
+    }
+
     pub(crate) async fn tcp(&self) -> Result<TcpStream, ProxyError> {
         let stream = TcpStream::connect(self.endpoint.address()).await;
         let stream = stream.map_err(|cause| self.refused(cause))?;
@@ -182,16 +214,46 @@ impl Upstream {
         Ok(Connection::Http1(Held { sender, terms }))
     }
 
+    async fn http2<T>(&self, stream: T, dial: Dial) -> Result<Connection, ProxyError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match self.greet(stream).await {
+            Ok(greeted) => Ok(self.share(greeted, dial)),
+            Err(Unfit::Failed(error)) => Err(error),
+            Err(Unfit::NotHttp2(cause)) => Err(self.refused(not_http2(cause))),
+        }
+    }
+
     /// Ready when the peer has said how many streams it allows; whoever does not speak
     /// HTTP/2 is found out here, and not by the first request.
-    async fn http2<T>(&self, stream: T, dial: Dial) -> Result<Connection, ProxyError>
+    async fn greet<T>(&self, stream: T) -> Result<Greeted<T>, Unfit>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (stream, mut greeting) = Heard::new(stream);
         let handshake = builder().handshake(TokioIo::new(stream)).await;
-        let (sender, mut connection) = handshake.map_err(|cause| self.refused(io_error(&cause)))?;
-        self.greeted(&mut connection, &mut greeting).await?;
+        let (sender, mut connection) =
+            handshake.map_err(|cause| Unfit::Failed(self.refused(io_error(&cause))))?;
+        match greeted(&mut connection, &mut greeting).await {
+            None => {
+                greeting.over();
+                Ok((sender, connection))
+            }
+            Some(Err(cause)) if let Some(failure) = rejected(&cause) => {
+                Err(Unfit::Failed(self.insecure(failure)))
+            }
+            Some(Err(cause)) if is_goodbye(&cause) => {
+                Err(Unfit::Failed(self.refused(io_error(&cause))))
+            }
+            Some(ended) => Err(Unfit::NotHttp2(ended.err())),
+        }
+    }
+
+    fn share<T>(&self, (sender, mut connection): Greeted<T>, dial: Dial) -> Connection
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let limit = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
         let (open, told) = (Open::begin(&self.endpoint), Arc::clone(&limit));
         task::spawn("upstream_connection", async move {
@@ -207,38 +269,7 @@ impl Upstream {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        Ok(Connection::Http2(Shared::new(sender, dial.terms(), limit)))
-    }
-
-    async fn greeted<T>(
-        &self,
-        connection: &mut http2::Connection<T, Body, Tasks>,
-        greeting: &mut Greeting,
-    ) -> Result<(), ProxyError>
-    where
-        T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-    {
-        let ended = poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(ended) = std::pin::Pin::new(&mut *connection).poll(cx) {
-                    return Poll::Ready(Some(ended));
-                }
-                if connection.current_max_send_streams() != 0 {
-                    return Poll::Ready(None);
-                }
-                // Woken by bytes; the connection's own task reads them first.
-                std::task::ready!(greeting.poll_heard(cx));
-            }
-        })
-        .await;
-        match ended {
-            None => {
-                greeting.over();
-                Ok(())
-            }
-            Some(Err(cause)) if let Some(failure) = rejected(&cause) => Err(self.insecure(failure)),
-            Some(ended) => Err(self.refused(not_http2(ended.err()))),
-        }
+        Connection::Http2(Shared::new(sender, dial.terms(), limit))
     }
 
     fn insecure(&self, failure: Failure) -> ProxyError {
@@ -288,6 +319,29 @@ where
     }
 }
 
+/// Waits for the peer's greeting; how the connection ended if none came.
+async fn greeted<T>(
+    connection: &mut http2::Connection<T, Body, Tasks>,
+    greeting: &mut Greeting,
+) -> Option<hyper::Result<()>>
+where
+    T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = std::pin::Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(Some(ended));
+            }
+            if connection.current_max_send_streams() != 0 {
+                return Poll::Ready(None);
+            }
+            // Woken by bytes; the connection's own task reads them first.
+            std::task::ready!(greeting.poll_heard(cx));
+        }
+    })
+    .await
+}
+
 fn io_error(cause: &hyper::Error) -> io::Error {
     io::Error::other(cause.to_string())
 }
@@ -300,7 +354,7 @@ fn not_http2(cause: Option<hyper::Error>) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!(
-            "it does not speak HTTP/2 ({why}); if it should be HTTP/1.1, set `protocol: http1`"
+            "it does not speak HTTP/2 ({why}), which gRPC and `protocol: http2` need; other requests go on as HTTP/1.1 under `auto` or `http1`"
         ),
     )
 }

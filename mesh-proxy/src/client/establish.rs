@@ -52,19 +52,17 @@ impl Upstream {
     async fn shared_lane(&self, wanted: Wanted) -> Result<Acquired, ProxyError> {
         let mut pooled = true;
         loop {
-            if wanted == Wanted::Either
-                && let Some(held) = self.pool().take()
-            {
-                return Ok(Acquired::new(Lane::Http1(held), pooled));
-            }
-            let outcome = match self.pool().stream() {
+            let (connects_for, outcome) = match self.pool().stream() {
                 Way::Stream(stream) => return Ok(Acquired::new(Lane::Http2(stream), pooled)),
-                Way::Wait(outcome) => outcome,
-                Way::Connect(place) => self.establish(wanted, place),
+                Way::Wait(connects_for, outcome) => (connects_for, outcome),
+                Way::Connect(place) => (wanted, self.establish(wanted, place)),
                 Way::Full => return Err(self.full()),
             };
             pooled = false;
-            self.await_outcome(outcome).await?;
+            let ended = self.await_outcome(outcome).await;
+            if connects_for == wanted {
+                ended?; // else what failed for others may do for this one
+            }
             if wanted == Wanted::Either && self.pool().speaks_http1() {
                 return self.http1_lane().await;
             }
@@ -81,7 +79,7 @@ impl Upstream {
 
     fn establish(&self, wanted: Wanted, place: Place) -> Outcome {
         let (tell, outcome) = watch::channel(None);
-        self.pool().connecting(outcome.clone());
+        self.pool().connecting(wanted, outcome.clone());
         let (upstream, pool) = (self.clone(), Arc::clone(self.pool()));
         task::spawn("upstream_connect", async move {
             let over = Connecting(pool);
@@ -117,7 +115,7 @@ impl Pool {
     fn add(&self, connection: Connection) {
         match connection {
             Connection::Http1(held) => {
-                self.chose_http1();
+                self.chose_http1(&held);
                 self.put(held);
             }
             Connection::Http2(shared) => self.share(shared),

@@ -15,11 +15,14 @@ use hyper::client::conn::{http1, http2};
 use mesh_telemetry::task;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Settings, establish::Outcome};
+use super::{Settings, Wanted, establish::Outcome};
 use crate::body::Body;
 
 /// Idle connections that are kept; more were a burst.
 const MOST_IDLE: usize = 128;
+
+/// How long an endpoint that could have chosen HTTP/2 and did not is taken at its word.
+const HTTP1_REMEMBERED: Duration = Duration::from_mins(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -35,12 +38,19 @@ struct State {
     idle: Vec<Idle>,
     /// HTTP/2.
     shared: Vec<Arc<Shared>>,
-    /// A shared connection is being made; the outcome is told here.
-    connecting: Option<Outcome>,
+    /// A shared connection is being made, for this; the outcome is told here.
+    connecting: Option<(Wanted, Outcome)>,
     /// The last connection that could choose chose HTTP/1.1.
-    chose_http1: bool,
+    http1: Option<Chosen>,
     /// There is a task that closes what is idle.
     swept: bool,
+}
+
+/// When, and under which settings.
+#[derive(Debug)]
+struct Chosen {
+    at: Instant,
+    settings: Arc<Settings>,
 }
 
 #[derive(Debug)]
@@ -148,8 +158,8 @@ impl Shared {
 pub(super) enum Way {
     /// Here is one.
     Stream(Stream),
-    /// Somebody is connecting.
-    Wait(Outcome),
+    /// Somebody is connecting, and wants this.
+    Wait(Wanted, Outcome),
     /// Whoever asked must connect, and tell the others.
     Connect(Place),
     /// There are as many connections as there may be.
@@ -208,8 +218,8 @@ impl Pool {
         if let Some(stream) = state.free_stream(&self.settings()) {
             return Way::Stream(stream);
         }
-        if let Some(outcome) = &state.connecting {
-            return Way::Wait(outcome.clone());
+        if let Some((wanted, outcome)) = &state.connecting {
+            return Way::Wait(*wanted, outcome.clone());
         }
         self.room(&mut state).map_or(Way::Full, Way::Connect)
     }
@@ -233,8 +243,8 @@ impl Pool {
     }
 
     /// Tells further requests that somebody is connecting.
-    pub(super) fn connecting(&self, outcome: Outcome) {
-        self.state().connecting = Some(outcome);
+    pub(super) fn connecting(&self, wanted: Wanted, outcome: Outcome) {
+        self.state().connecting = Some((wanted, outcome));
     }
 
     /// Nobody is connecting any more.
@@ -245,18 +255,35 @@ impl Pool {
     /// Shares a connection.
     pub(super) fn share(&self, shared: Shared) {
         let mut state = self.state();
-        state.chose_http1 = false;
+        state.http1 = None;
         state.shared.push(Arc::new(shared));
     }
 
     /// Remembers what the upstream chooses when it may.
-    pub(super) fn chose_http1(&self) {
-        self.state().chose_http1 = true;
+    pub(super) fn chose_http1(&self, held: &Held) {
+        self.state().http1 = Some(Chosen {
+            at: Instant::now(),
+            settings: Arc::clone(&held.terms.settings),
+        });
     }
 
-    /// Whether the upstream chose HTTP/1.1 when it last could.
+    /// Whether the upstream chose HTTP/1.1 when it last could, not long ago.
     pub(super) fn speaks_http1(&self) -> bool {
-        self.state().chose_http1
+        let mut state = self.state();
+        let Some(chosen) = &state.http1 else {
+            return false;
+        };
+        let holds = chosen.at.elapsed() < HTTP1_REMEMBERED
+            && Arc::ptr_eq(&chosen.settings, &self.settings());
+        if !holds {
+            state.http1 = None;
+        }
+        holds
+    }
+
+    /// An exchange over HTTP/1.1 went wrong: the next that may choose asks anew.
+    pub(super) fn doubt_http1(&self) {
+        self.state().http1 = None;
     }
 
     /// Takes a shared connection out of use; its streams go on.

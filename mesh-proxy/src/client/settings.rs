@@ -46,15 +46,17 @@ impl Settings {
         }
     }
 
-    /// What a request goes out as. An upgrade is a matter of HTTP/1.1.
-    pub(super) fn wanted(&self, spoken: Version, upgrade: bool) -> Wanted {
+    /// What a request goes out as. An upgrade is a matter of HTTP/1.1; gRPC is one of
+    /// HTTP/2, and no upstream that lacks it could answer.
+    pub(super) fn wanted(&self, spoken: Version, upgrade: bool, grpc: bool) -> Wanted {
         if upgrade {
             return Wanted::Http1;
         }
+        let (secured, http2) = (self.tls.is_some(), spoken == Version::HTTP_2);
         match self.protocol {
             Protocol::Http2 => Wanted::Http2,
-            Protocol::Auto if self.tls.is_some() => Wanted::Either,
-            Protocol::Auto if spoken == Version::HTTP_2 => Wanted::Http2,
+            Protocol::Auto if http2 && grpc => Wanted::Http2,
+            Protocol::Auto if http2 || secured => Wanted::Either,
             Protocol::Http1 | Protocol::Auto => Wanted::Http1,
         }
     }
@@ -67,7 +69,7 @@ pub(crate) enum Wanted {
     Http1,
     /// HTTP/2 alone.
     Http2,
-    /// Whichever the upstream chooses (ALPN).
+    /// Whichever the upstream chooses (ALPN); without TLS, HTTP/2 if it speaks that.
     Either,
 }
 

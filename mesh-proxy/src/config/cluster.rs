@@ -179,8 +179,9 @@ pub enum DnsRecord {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// What the caller spoke: HTTP/2 goes on as HTTP/2, HTTP/1.1 as HTTP/1.1. With
-    /// TLS the upstream's choice (ALPN) decides.
+    /// What the caller spoke: HTTP/2 goes on as HTTP/2, HTTP/1.1 as HTTP/1.1. An
+    /// upstream that turns out to lack HTTP/2 gets HTTP/1.1, but for gRPC. With TLS the
+    /// upstream's choice (ALPN) decides.
     #[default]
     Auto,
     /// HTTP/1.1.

@@ -1,6 +1,12 @@
 //! HTTP/1.1 and HTTP/2 on both sides, in any combination.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
@@ -8,10 +14,13 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
 use mesh_telemetry::task;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::{Semaphore, mpsc},
+};
 
 use crate::{
-    peers::{Http2, http2},
+    peers::{Http2, http2, read_head, speaking},
     support::{AnyBody, App, Proxy, full, get, policy, send, within},
 };
 
@@ -136,15 +145,143 @@ async fn whoever_does_not_speak_http2_is_named_when_connecting() {
     let old = App::fine().await;
     let proxy = orders("protocol: http2", old.address);
     let answer = send(proxy.out(), get("payments", "/")).await;
-    assert_eq!(
-        (answer.status, answer.reason()),
-        (StatusCode::SERVICE_UNAVAILABLE, "connect_failure")
-    );
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.reason(), "connect_failure");
+    let text = String::from_utf8_lossy(&answer.body);
     assert!(
-        text.contains("does not speak HTTP/2") && text.contains("protocol: http1"),
+        text.contains("does not speak HTTP/2") && text.contains("`auto` or `http1`"),
         "{text}"
     );
+}
+
+/// Answers HTTP/1.1 with its number and HTTP/2 with `refusal`; says how often it was
+/// greeted in HTTP/2.
+async fn only_http1(refusal: &'static [u8]) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let greeted = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&greeted);
+    let address = speaking(move |_, mut stream| {
+        let count = Arc::clone(&count);
+        async move {
+            loop {
+                let head = read_head(&mut stream).await;
+                if head.starts_with("PRI ") {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    let _ = stream.write_all(refusal).await;
+                    return;
+                }
+                if !head.ends_with("\r\n\r\n") {
+                    return;
+                }
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nold";
+                stream.write_all(answer).await.unwrap();
+            }
+        }
+    })
+    .await;
+    (address, greeted)
+}
+
+#[tokio::test]
+async fn who_turns_out_to_speak_http1_alone_gets_it_and_is_remembered() {
+    for refusal in ["", "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n"] {
+        let (address, greeted) = only_http1(refusal.as_bytes()).await;
+        let proxy = orders("", address);
+        let many = (0..5).map(|_| ask_http2(proxy.out(), absolute("/a")));
+        for (status, body) in futures_util::future::join_all(many).await {
+            assert_eq!((status, &*body), (StatusCode::OK, "old"), "{refusal}");
+        }
+        let (_, body) = ask_http2(proxy.out(), absolute("/b")).await;
+        assert_eq!(body, "old");
+        assert_eq!(greeted.load(Ordering::Relaxed), 1, "{refusal}");
+        assert_eq!(proxy.votes("payments").await, (6, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_minute_it_is_asked_again() {
+    let (address, greeted) = only_http1(b"").await;
+    let proxy = orders("connect_timeout: 1h", address);
+    for _ in 0..2 {
+        let (_, body) = ask_http2(proxy.out(), absolute("/a")).await;
+        assert_eq!(body, "old");
+        tokio::time::sleep(Duration::from_secs(61)).await;
+    }
+    assert_eq!(greeted.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn an_application_of_http1_alone_takes_requests_of_http2() {
+    let (address, greeted) = only_http1(b"").await;
+    let inbound = Proxy::inbound(address, policy("{}", &[]));
+    for _ in 0..3 {
+        let (status, body) = ask_http2(inbound.inn(), absolute("/a")).await;
+        assert_eq!((status, &*body), (StatusCode::OK, "old"));
+    }
+    assert_eq!(greeted.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn grpc_is_never_translated_and_others_do_not_suffer_for_it() {
+    let (address, _) = only_http1(b"").await;
+    let proxy = orders("", address);
+    let call = || {
+        Request::post("http://payments/shop.Pay/Charge")
+            .header("content-type", "application/grpc")
+            .body(full(""))
+            .unwrap()
+    };
+    let (mut grpc, mut plain) = (http2(proxy.out()).await, http2(proxy.out()).await);
+    for _ in 0..2 {
+        // At once: both wait for the same first connection.
+        let both = async {
+            tokio::join!(
+                grpc.send_request(call()),
+                plain.send_request(absolute("/a"))
+            )
+        };
+        let (called, plain) = within(both).await;
+        let headers = called.unwrap().into_parts().0.headers;
+        assert_eq!(headers["grpc-status"], "14");
+        let message = headers["grpc-message"].to_str().unwrap();
+        assert!(message.contains("does not speak HTTP/2"), "{message}");
+        assert_eq!(plain.unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn who_learns_http2_after_all_is_asked_anew() {
+    let address = speaking(|number, mut stream| async move {
+        match number {
+            1 => {
+                let _ = stream.read_u8().await; // and closes
+            }
+            2 => {
+                read_head(&mut stream).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nold";
+                stream.write_all(answer).await.unwrap();
+                read_head(&mut stream).await;
+                let _ = stream.write_all(b"nonsense\r\n\r\n").await;
+            }
+            _ => {
+                let service = hyper::service::service_fn(|request| async move {
+                    Ok::<_, std::convert::Infallible>(witness(request).await)
+                });
+                let executor = hyper_util::rt::TokioExecutor::new();
+                let _ = hyper::server::conn::http2::Builder::new(executor)
+                    .serve_connection(hyper_util::rt::TokioIo::new(stream), service)
+                    .await;
+            }
+        }
+    })
+    .await;
+    let proxy = orders("", address);
+    let (_, body) = ask_http2(proxy.out(), absolute("/a")).await;
+    assert_eq!(body, "old");
+    let once = Request::post("http://payments/b").body(full("")).unwrap();
+    let (status, _) = ask_http2(proxy.out(), once).await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY);
+    let (_, body) = ask_http2(proxy.out(), absolute("/c")).await;
+    assert!(body.starts_with("HTTP/2.0 "), "{body}");
 }
 
 /// A body with trailers.
@@ -348,10 +485,7 @@ async fn an_unused_connection_is_closed_although_nothing_more_is_asked() {
         let told = Arc::clone(&told);
         async move {
             use tokio::io::AsyncWriteExt as _;
-            while crate::peers::read_head(&mut stream)
-                .await
-                .ends_with("\r\n\r\n")
-            {
+            while read_head(&mut stream).await.ends_with("\r\n\r\n") {
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
                 stream.write_all(answer).await.unwrap();
             }
