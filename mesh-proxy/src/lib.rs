@@ -50,24 +50,26 @@ pub use sidecar::Sidecar;
 
 use cli::ProxyArgs;
 use config::SidecarConfig;
+use reload::Followed;
 
 /// Runs a sidecar until `shutdown` is cancelled (or the admin API drains it), then
 /// finishes what is in flight, within five seconds, and returns.
 ///
 /// Installs the process's telemetry: one sidecar a process.
 pub async fn run(config: SidecarConfig, shutdown: CancellationToken) -> Result<(), RunError> {
-    run_with(config, None, shutdown).await
+    run_with(config, Followed::hangups(), shutdown).await
 }
 
 /// Runs the sidecar that the options describe, as [`run`] does, and follows its file:
 /// a change is put in force while it runs.
 pub async fn run_following(args: ProxyArgs, shutdown: CancellationToken) -> Result<(), RunError> {
-    run_with(args.resolve()?, Some(args), shutdown).await
+    let (followed, config) = Followed::of(args)?;
+    run_with(config, followed, shutdown).await
 }
 
 async fn run_with(
     config: SidecarConfig,
-    followed: Option<ProxyArgs>,
+    followed: Followed,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     sidecar::refuse_problems(&config)?;
@@ -102,7 +104,7 @@ fn serve_metrics(address: SocketAddr, page: axum::Router) -> Result<(), RunError
     Ok(())
 }
 
-async fn serve(sidecar: Sidecar, followed: Option<ProxyArgs>, shutdown: CancellationToken) {
+async fn serve(sidecar: Sidecar, followed: Followed, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = sidecar.drain_begun() => {}

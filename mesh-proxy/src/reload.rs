@@ -21,10 +21,52 @@ pub(crate) use difference::restart_needed;
 use crate::{Sidecar, cli::ProxyArgs, config::SidecarConfig, error::RunError};
 use watch::Watch;
 
+/// What is to be followed: made before the sidecar listens, so that nothing that
+/// happens from then on is lost.
+pub(crate) struct Followed {
+    hangups: std::io::Result<Signal>,
+    file: Option<(ProxyArgs, Option<u64>)>,
+}
+
+impl Followed {
+    /// `SIGHUP` alone; must be called on a tokio runtime.
+    pub(crate) fn hangups() -> Self {
+        Self {
+            hangups: signal(SignalKind::hangup()),
+            file: None,
+        }
+    }
+
+    /// The file of these options, too, and the configuration that it makes now.
+    pub(crate) fn of(args: ProxyArgs) -> Result<(Self, SidecarConfig), RunError> {
+        let (seen, config) = if args.config.is_some() {
+            let text = args.read()?;
+            (Some(fingerprint(&text)), args.resolve_text(&text)?)
+        } else {
+            (None, args.resolve()?)
+        };
+        let file = Some((args, seen));
+        Ok((
+            Self {
+                file,
+                ..Self::hangups()
+            },
+            config,
+        ))
+    }
+}
+
 /// Follows the file, if there is one, and `SIGHUP`, for ever.
-pub(crate) async fn follow(sidecar: &Sidecar, args: Option<ProxyArgs>) {
-    let mut file = args.and_then(File::of);
-    let mut hangups = hangups();
+pub(crate) async fn follow(sidecar: &Sidecar, followed: Followed) {
+    let mut hangups = followed
+        .hangups
+        .inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be listened for"))
+        .ok();
+    let mut file = followed.file.and_then(|(args, seen)| File::of(args, seen));
+    if let Some(file) = &mut file {
+        // It may have changed since it was read for the start, before it was watched.
+        file.reload(sidecar).await;
+    }
     loop {
         tokio::select! {
             () = hangup(hangups.as_mut()) => {
@@ -42,12 +84,6 @@ pub(crate) async fn follow(sidecar: &Sidecar, args: Option<ProxyArgs>) {
             }
         }
     }
-}
-
-fn hangups() -> Option<Signal> {
-    signal(SignalKind::hangup())
-        .inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be listened for"))
-        .ok()
 }
 
 async fn hangup(signals: Option<&mut Signal>) {
@@ -78,12 +114,12 @@ struct File {
 }
 
 impl File {
-    fn of(args: ProxyArgs) -> Option<Self> {
+    fn of(args: ProxyArgs, seen: Option<u64>) -> Option<Self> {
         let path = args.config.clone()?;
         Some(Self {
             name: path.display().to_string(),
             watch: Watch::of(path),
-            seen: args.read().ok().map(|text| fingerprint(&text)),
+            seen,
             args,
         })
     }
@@ -135,4 +171,60 @@ fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use mesh_telemetry::{Readiness, proxy::Sink};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+
+    use super::{Followed, ProxyArgs, follow};
+    use crate::Sidecar;
+
+    const FILE: &str = "
+service: orders
+instance: orders-1
+outbound: { listen: 127.0.0.1:0 }
+admin: 127.0.0.1:0
+metrics: 127.0.0.1:0
+";
+
+    async fn asked(sidecar: &Sidecar) -> String {
+        let mut stream = TcpStream::connect(sidecar.admin_address()).await.unwrap();
+        let question = b"GET /config HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(question).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_change_while_the_sidecar_starts_is_put_in_force() {
+        let path = std::env::temp_dir().join(format!("mesh-start-{}.yaml", std::process::id()));
+        fs::write(&path, FILE).unwrap();
+        let args = ProxyArgs {
+            config: Some(path.clone()),
+            ..ProxyArgs::default()
+        };
+        let (followed, config) = Followed::of(args).unwrap();
+        fs::write(
+            &path,
+            FILE.to_owned() + "policy: { clusters: { second: { endpoints: [127.0.0.1:9] } } }\n",
+        )
+        .unwrap();
+        let sidecar = Sidecar::start(config, Sink::disconnected(), Readiness::default()).unwrap();
+        let in_force = async { while !asked(&sidecar).await.contains("\"second\"") {} };
+        tokio::select! {
+            () = in_force => {}
+            () = follow(&sidecar, followed) => {}
+            () = tokio::time::sleep(Duration::from_mins(1)) => panic!("it is not in force"),
+        }
+        sidecar.drain().await;
+        fs::remove_file(path).unwrap();
+    }
 }

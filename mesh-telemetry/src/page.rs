@@ -12,7 +12,7 @@ use axum::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_process::Collector;
 
-use crate::{Readiness, catalog};
+use crate::{Readiness, proxy};
 
 /// What Prometheus expects of the text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -22,21 +22,9 @@ static PROCESS: LazyLock<Collector> = LazyLock::new(Collector::default);
 /// The page, with the process's own figures as they are now.
 pub(crate) fn render(page: &PrometheusHandle) -> String {
     PROCESS.collect();
-    without_the_gone(&page.render())
-}
-
-/// The recorder forgets no series; the breaker of an endpoint that is gone is set to
-/// NaN instead, and left out here.
-fn without_the_gone(text: &str) -> String {
-    let gone =
-        |line: &&str| line.starts_with(catalog::BREAKER_STATE.name) && line.ends_with(" NaN");
-    let mut page = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        if !gone(&line.trim_end()) {
-            page.push_str(line);
-        }
-    }
-    page
+    let mut text = page.render();
+    proxy::render_breakers(&mut text);
+    text
 }
 
 pub(crate) fn router(page: PrometheusHandle, ready: Readiness) -> Router {
@@ -66,23 +54,5 @@ async fn readiness(State(ready): State<Readiness>) -> (StatusCode, &'static str)
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: starting or draining\n",
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_the_gone;
-
-    #[test]
-    fn the_breaker_of_an_endpoint_that_is_gone_has_no_series() {
-        let page = "\
-# TYPE mesh_breaker_state gauge
-mesh_breaker_state{destination=\"a\",endpoint=\"x:1\"} 0
-mesh_breaker_state{destination=\"a\",endpoint=\"y:1\"} NaN
-mesh_certificate_expiry_timestamp_seconds{direction=\"inbound\"} NaN
-";
-        let left: Vec<String> = without_the_gone(page).lines().map(str::to_owned).collect();
-        assert_eq!(left.len(), 3, "{left:#?}");
-        assert!(!left.iter().any(|line| line.contains("y:1")));
     }
 }

@@ -6,6 +6,7 @@
 //! queue to a thread of its own, where it becomes spans.
 
 mod access_log;
+mod breakers;
 mod edge;
 mod event;
 mod fault;
@@ -19,6 +20,8 @@ mod spans;
 mod tunnel;
 
 pub use access_log::{AccessLog, AccessLogOptions};
+pub use breakers::BreakerGauge;
+pub(crate) use breakers::render as render_breakers;
 pub use edge::Edge;
 pub use event::{AttemptEvent, BreakerState, FaultInjected, ProcessEvent, RequestEvent, Secured};
 pub use fault::HeldFault;

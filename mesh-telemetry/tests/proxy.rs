@@ -15,8 +15,9 @@ use http::{Request, request::Parts};
 use mesh_telemetry::{
     Component, Identity, Options, catalog, install_proxy,
     proxy::{
-        self, AttemptEvent, AttemptOutcome, AttemptStart, BreakerState, Direction, Edge,
-        FaultInjected, ProcessEvent, RequestEvent, RequestOutcome, RequestScope, Sink,
+        self, AccessLog, AccessLogOptions, AttemptEvent, AttemptOutcome, AttemptStart,
+        BreakerGauge, BreakerState, Direction, Edge, FaultInjected, ProcessEvent, RequestEvent,
+        RequestOutcome, RequestScope, Sink, Tunnel,
     },
 };
 use tokio::{net::TcpListener, time::Instant};
@@ -95,6 +96,15 @@ fn everything(sink: &Sink, direction: Direction) {
     });
 }
 
+fn log_to_nowhere(sink: &Sink) {
+    let log = AccessLog::open(AccessLogOptions {
+        to: "/dev/null".into(),
+        json: true,
+        sample: 1.0,
+    });
+    sink.set_access_log(log.expect("it can be opened"));
+}
+
 fn sidecar_events() {
     let (cluster, endpoint) = ("payments", "127.0.0.1:14141");
     let reason = "consecutive_failures";
@@ -104,11 +114,6 @@ fn sidecar_events() {
             endpoint,
             reason,
         },
-        ProcessEvent::Breaker {
-            cluster,
-            endpoint,
-            state: BreakerState::HalfOpen,
-        },
         ProcessEvent::EndpointReadmitted { cluster, endpoint },
         ProcessEvent::Endpoints {
             cluster,
@@ -116,6 +121,25 @@ fn sidecar_events() {
             ejected: 0,
             draining: 0,
             unhealthy: 0,
+        },
+        ProcessEvent::HealthChecked {
+            cluster,
+            result: "ok",
+        },
+        ProcessEvent::Discovered {
+            cluster,
+            result: "ok",
+        },
+        ProcessEvent::DownstreamOpened {
+            listener: "inbound",
+        },
+        ProcessEvent::DownstreamClosed {
+            listener: "inbound",
+            reason: "idle",
+        },
+        ProcessEvent::Malformed {
+            listener: "inbound",
+            reason: "content_length",
         },
         ProcessEvent::ConfigApplied { revision: 3 },
         ProcessEvent::ConfigRejected {
@@ -190,11 +214,16 @@ async fn a_retried_request_arrives_as_one_tree_under_the_applications_name() {
 async fn every_metric_of_the_mesh_is_on_a_clean_page() {
     let (otlp, _arrived) = receiver::start().await;
     let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
+    log_to_nowhere(&sink);
     for direction in [Direction::Outbound, Direction::Inbound] {
         everything(&sink, direction);
     }
     sidecar_events();
+    let _tunnel = Tunnel::open("payments");
+    let breaker = BreakerGauge::new(&"payments".into(), &"127.0.0.1:14141".into());
+    breaker.set(BreakerState::HalfOpen);
     let page = telemetry.render();
+    assert!(page.contains("{destination=\"payments\",endpoint=\"127.0.0.1:14141\"} 1\n"));
     promtool::lint(&page);
     let there = promtool::hold_against_catalog(&page);
     let of_a_sidecar = |name: &str| name.starts_with("mesh_") || name.starts_with("process_");

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use mesh_telemetry::proxy::{BreakerState, ProcessEvent, emit};
+use mesh_telemetry::proxy::{BreakerGauge, BreakerState, ProcessEvent, emit};
 use tokio::time::Instant;
 
 use super::{
@@ -34,6 +34,8 @@ pub(crate) struct Endpoint {
     /// When the times below begin.
     base: Instant,
     breaker: Mutex<Breaker>,
+    /// Shows the breaker on the page of metrics; none for the application.
+    gauge: Option<BreakerGauge>,
     /// The breaker is not closed: what others may read without its lock.
     ejected: AtomicBool,
     /// When a probe of the breaker is due, in nanoseconds since `base`.
@@ -61,8 +63,8 @@ impl Endpoint {
         base: Instant,
         now: Instant,
     ) -> Arc<Self> {
-        let endpoint = Self::make(cluster, address, pools, base, now);
-        endpoint.report(BreakerState::Closed);
+        let mut endpoint = Self::make(cluster, address, pools, base, now);
+        endpoint.gauge = Some(BreakerGauge::new(&endpoint.cluster, &endpoint.address));
         Arc::new(endpoint)
     }
 
@@ -84,6 +86,7 @@ impl Endpoint {
             address: address.into(),
             base,
             breaker: Mutex::new(Breaker::new(now)),
+            gauge: None,
             ejected: AtomicBool::new(false),
             probe_at: AtomicU64::new(NEVER),
             unhealthy: AtomicBool::new(false),
@@ -227,7 +230,9 @@ impl Endpoint {
             if self.ejected.swap(ejected, Ordering::Relaxed) && !ejected {
                 self.warm_up(Instant::now());
             }
-            self.report(state);
+            if let Some(gauge) = &self.gauge {
+                gauge.set(state);
+            }
             // Inside the lock, so that the last change is the last one heard of.
             members.refresh();
         }
@@ -269,20 +274,12 @@ impl Endpoint {
     /// Leaves the cluster: no new requests; connections close after what is in flight.
     pub(super) fn leave(&self, members: Arc<Members>) {
         if self.left.set(members).is_ok() {
+            if let Some(gauge) = &self.gauge {
+                gauge.end();
+            }
             emit(&ProcessEvent::EndpointRemoved {
                 cluster: &self.cluster,
                 endpoint: &self.address,
-            });
-        }
-    }
-
-    fn report(&self, state: BreakerState) {
-        // Its series ended when it left.
-        if !self.has_left() {
-            emit(&ProcessEvent::Breaker {
-                cluster: &self.cluster,
-                endpoint: &self.address,
-                state,
             });
         }
     }

@@ -192,6 +192,41 @@ async fn a_swap_keeps_what_is_known_of_endpoints_that_stay() {
 }
 
 #[tokio::test]
+async fn ten_thousand_addresses_that_come_and_go_leave_nothing_behind() {
+    let (telemetry, _) = mesh_telemetry::install_proxy(mesh_telemetry::Options {
+        identity: mesh_telemetry::Identity {
+            service: "orders".to_owned(),
+            instance: "orders-1".to_owned(),
+            component: mesh_telemetry::Component::Sidecar,
+        },
+        otlp: None,
+        sample_ratio: 0.0,
+    })
+    .unwrap();
+    let (mut before, mut known) = (None, Vec::new());
+    for round in 0..100 {
+        let listed = (1..=100).map(|n| format!("10.0.{round}.{n}:80"));
+        let settings = config::Cluster::new(listed.collect());
+        let now = Instant::now();
+        let cluster = Cluster::build("churn", &settings, before.as_ref(), Workers::new(1), now);
+        cluster.activate(before.as_ref(), now);
+        let set = cluster.members().load();
+        known.extend(set.members().iter().map(|it| Arc::downgrade(&it.endpoint)));
+        drop(set);
+        before = Some(cluster);
+    }
+    let cluster = before.unwrap();
+    let page = telemetry.render();
+    let series = page
+        .lines()
+        .filter(|line| line.contains("\"churn\"") && line.contains(":80\""));
+    assert_eq!(series.count(), 100);
+    let alive = known.iter().filter(|it| it.strong_count() > 0).count();
+    assert_eq!((known.len(), alive), (10_000, 100));
+    assert_eq!(cluster.members().draining(), 0);
+}
+
+#[tokio::test]
 async fn a_key_keeps_its_endpoint_and_comes_back_to_it() {
     let cluster = cluster(10, |settings| {
         settings.balance = Balance::ConsistentHash {

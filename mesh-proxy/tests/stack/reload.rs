@@ -1,165 +1,11 @@
 //! Hot reload: the real binary, real files, and every way in which files change.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    net::{SocketAddr, TcpListener},
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-    time::Duration,
+use std::{fs, os::unix::fs::symlink, time::Duration};
+
+use crate::{
+    process::{Folder, Ports, Running, until},
+    support::{get, send},
 };
-
-use crate::support::{get, send};
-
-/// A folder that is gone with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("mesh-reload-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("sidecar.yaml")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Addresses of one sidecar; the ports were free a moment ago.
-#[derive(Clone, Copy)]
-struct Ports([SocketAddr; 3]);
-
-impl Ports {
-    fn free() -> Self {
-        let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        Self(held.map(|listener| listener.local_addr().unwrap()))
-    }
-
-    /// A configuration that answers every request with this text.
-    fn answering(self, text: &str) -> String {
-        let [outbound, admin, metrics] = self.0;
-        format!(
-            "service: orders
-instance: orders-1
-outbound: {{ listen: '{outbound}' }}
-admin: {admin}
-metrics: {metrics}
-policy:
-  clusters: {{ {text}: {{ endpoints: ['127.0.0.1:9'] }} }}
-"
-        )
-    }
-}
-
-/// `mesh-proxy` as a process of its own.
-struct Running {
-    child: Child,
-    ports: Ports,
-    said: Arc<Mutex<Vec<String>>>,
-}
-
-impl Running {
-    async fn start(file: &Path, ports: Ports, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mesh-proxy"))
-            .arg("--config")
-            .arg(file)
-            .args(more)
-            .env("RUST_LOG", "info")
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let (lines, log) = (
-            BufReader::new(child.stderr.take().unwrap()),
-            Arc::clone(&said),
-        );
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                log.lock().unwrap().push(line);
-            }
-        });
-        let running = Self { child, ports, said };
-        until("it listens", async || {
-            tokio::net::TcpStream::connect(ports.0[1]).await.is_ok()
-        })
-        .await;
-        running
-    }
-
-    /// Names of the clusters in force.
-    async fn clusters(&self) -> Vec<String> {
-        let answer = send(self.ports.0[1], get("localhost", "/config")).await;
-        let config: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        let clusters = config["policy"]["clusters"].as_object().unwrap();
-        clusters.keys().cloned().collect()
-    }
-
-    async fn until_in_force(&self, name: &str) {
-        until(name, async || self.clusters().await == [name]).await;
-    }
-
-    async fn metric(&self, name: &str) -> f64 {
-        let answer = send(self.ports.0[2], get("localhost", "/metrics")).await;
-        let page = String::from_utf8(answer.body.to_vec()).unwrap();
-        let line = page
-            .lines()
-            .find(|line| line.starts_with(&format!("{name} ")));
-        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
-    }
-
-    async fn until_refused(&self, times: f64) {
-        until("it is refused", async || {
-            self.metric("mesh_config_rejected_total").await >= times
-        })
-        .await;
-        assert!(self.metric("mesh_config_last_reload_successful").await < 0.5);
-    }
-
-    fn times_said(&self, part: &str) -> usize {
-        let said = self.said.lock().unwrap();
-        said.iter().filter(|line| line.contains(part)).count()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let done = Command::new("kill").args([name, &pid]).status().unwrap();
-        assert!(done.success());
-    }
-
-    /// Ends it as a supervisor would; it must end well.
-    fn stop(mut self) {
-        self.signal("-TERM");
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    for _ in 0..600 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("waited in vain until {what}");
-}
 
 #[tokio::test]
 async fn a_file_that_is_written_again_is_put_in_force() {
@@ -223,7 +69,10 @@ async fn a_bad_file_changes_nothing_says_all_its_problems_once_and_shows() {
     let bad = ports.answering("two")
         + "  routes: [{ name: a, cluster: nowhere }, { name: b, cluster: two, deadline: 0s }]\n";
     for _ in 0..3 {
-        fs::write(folder.file(), &bad).unwrap();
+        // Moved, so that it is never seen half-written: that would be another bad file.
+        let new = folder.0.join("sidecar.yaml.new");
+        fs::write(&new, &bad).unwrap();
+        fs::rename(&new, folder.file()).unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     running.until_refused(1.0).await;

@@ -260,14 +260,14 @@ async fn a_drain_ends_a_tunnel_when_it_gives_up() {
 async fn a_caller_who_leaves_a_tunnel_is_told_from_an_upstream_that_breaks() {
     let proxy = orders("deadline: 10s", parrot().await);
     let (stream, _) = ask(proxy.out()).await;
-    stream.set_linger(Some(Duration::ZERO)).unwrap(); // resets, with `hello` unread
+    stream.set_zero_linger().unwrap(); // resets, with `hello` unread
     drop(stream);
     let record = &within(ended(&proxy)).await;
     assert!(record.contains("DC"), "{record}");
     let breaking = speaking(|_, mut stream| async move {
         read_head(&mut stream).await;
         stream.write_all(SWITCH).await.unwrap();
-        stream.set_linger(Some(Duration::ZERO)).unwrap();
+        stream.set_zero_linger().unwrap();
     })
     .await;
     let proxy = orders("deadline: 10s", breaking);

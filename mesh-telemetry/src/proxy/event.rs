@@ -157,15 +157,6 @@ pub enum ProcessEvent<'a> {
         /// `host:port`.
         endpoint: &'a str,
     },
-    /// A breaker changed, or an endpoint is new.
-    Breaker {
-        /// Its cluster.
-        cluster: &'a str,
-        /// `host:port`.
-        endpoint: &'a str,
-        /// What it is now.
-        state: BreakerState,
-    },
     /// The endpoint is gone from the policy.
     EndpointRemoved {
         /// Its cluster.

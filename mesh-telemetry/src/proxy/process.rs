@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{BreakerState, Direction, ProcessEvent};
+use super::{Direction, ProcessEvent};
 use crate::{
     catalog,
     register::{counter, gauge},
@@ -17,20 +17,12 @@ pub fn emit(event: &ProcessEvent<'_>) {
             reason,
         } => {
             counter(&catalog::EJECTIONS, &[cluster, reason]).increment(1);
-            breaker(cluster, endpoint, BreakerState::Open);
             tracing::info!(cluster, endpoint, reason, "endpoint ejected");
         }
         ProcessEvent::EndpointReadmitted { cluster, endpoint } => {
-            breaker(cluster, endpoint, BreakerState::Closed);
             tracing::info!(cluster, endpoint, "endpoint readmitted");
         }
-        ProcessEvent::Breaker {
-            cluster,
-            endpoint,
-            state,
-        } => breaker(cluster, endpoint, state),
         ProcessEvent::EndpointRemoved { cluster, endpoint } => {
-            gauge(&catalog::BREAKER_STATE, &[cluster, endpoint]).set(f64::NAN);
             tracing::info!(cluster, endpoint, "endpoint removed");
         }
         ProcessEvent::Endpoints {
@@ -134,13 +126,4 @@ fn certificate(direction: Direction, ends: Option<SystemTime>) {
 fn unix_seconds(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH)
         .map_or(f64::NAN, |since| since.as_secs_f64())
-}
-
-fn breaker(cluster: &str, endpoint: &str, state: BreakerState) {
-    let value = match state {
-        BreakerState::Closed => 0.0,
-        BreakerState::HalfOpen => 1.0,
-        BreakerState::Open => 2.0,
-    };
-    gauge(&catalog::BREAKER_STATE, &[cluster, endpoint]).set(value);
 }
