@@ -3,10 +3,12 @@
 //! `route`, for an endpoint before `balance`, or for an attempt's span before
 //! `attempt_telemetry`.
 
+mod due;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use due::Due;
 use mesh_telemetry::proxy::{AttemptScope, RequestScope};
-use tokio::time::Instant;
 
 use crate::{
     body::Request,
@@ -26,7 +28,7 @@ pub(crate) struct Routed {
     pub(crate) scope: RequestScope,
     pub(crate) route: Arc<RouteState>,
     /// None: neither the policy nor the caller set one.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Due>,
     /// Which of its caller's attempts this request is; 1 unless a sidecar says otherwise.
     pub(crate) callers_attempt: u32,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Try {
     pub(crate) request: Request,
     pub(crate) scope: RequestScope,
     pub(crate) route: Arc<RouteState>,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Due>,
     /// 1, 2, …
     pub(crate) number: u32,
     /// Endpoints of earlier tries; none where there is only one try.
@@ -48,7 +50,7 @@ pub(crate) struct Placed {
     pub(crate) request: Request,
     pub(crate) scope: RequestScope,
     pub(crate) route: Arc<RouteState>,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Due>,
     pub(crate) number: u32,
     pub(crate) endpoint: Arc<Endpoint>,
     /// The balancer's; none on the way to the application, which is never ejected.
@@ -61,7 +63,7 @@ pub(crate) struct Attempt {
     pub(crate) scope: AttemptScope,
     pub(crate) trace_id: [u8; 16],
     pub(crate) route: Arc<RouteState>,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Due>,
     pub(crate) number: u32,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) permit: Option<Permit>,

@@ -4,6 +4,9 @@
 //! of the stack to a response. [`layer`] makes a tower layer of it. Services are
 //! always ready and cheap to clone (one count), so the rest of the stack is
 //! handed to the layer by value.
+//!
+//! Such a function costs an allocation. What only looks at a request on its way down
+//! is a [`Gate`], and what most requests do not need a [`Detour`]: see [`passing`].
 
 pub(crate) mod answer;
 pub(crate) mod application;
@@ -22,6 +25,7 @@ pub(crate) mod hop;
 pub(crate) mod limit;
 pub(crate) mod local;
 pub(crate) mod mirror;
+pub(crate) mod passing;
 pub(crate) mod rate_limit;
 pub(crate) mod request_telemetry;
 pub(crate) mod rescue;
@@ -46,17 +50,18 @@ pub(crate) trait Around<Request, Next>: Send + Sync + 'static {
     /// What is left to fail; nothing above `rescue`.
     type Error: Send;
 
-    /// Handles one request.
+    /// Handles one request. By count, not by reference: what runs owns all it needs,
+    /// and lies in one box.
     fn call(
-        &self,
+        self: Arc<Self>,
         request: Request,
         next: Next,
-    ) -> impl Future<Output = Result<Response, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Response, Self::Error>> + Send + 'static;
 }
 
 /// The rest of a stack that takes `Request`s and may fail.
 pub(crate) trait Fallible<Request>:
-    Service<Request, Response = Response, Error = ProxyError, Future: Send>
+    Service<Request, Response = Response, Error = ProxyError, Future: Send + Unpin + 'static>
     + Clone
     + Send
     + Sync
@@ -65,7 +70,7 @@ pub(crate) trait Fallible<Request>:
 }
 
 impl<Request, S> Fallible<Request> for S where
-    S: Service<Request, Response = Response, Error = ProxyError, Future: Send>
+    S: Service<Request, Response = Response, Error = ProxyError, Future: Send + Unpin + 'static>
         + Clone
         + Send
         + Sync
@@ -98,22 +103,24 @@ impl<A, S> Clone for Layered<A, S> {
     }
 }
 
+/// What a layer is doing.
+pub(crate) type Running<E> = Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
+
 impl<Request, A, S> Service<Request> for Layered<A, S>
 where
-    Request: Send + 'static,
     A: Around<Request, S>,
-    S: Clone + Send + Sync + 'static,
+    S: Clone,
 {
     type Response = Response;
     type Error = A::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, A::Error>> + Send>>;
+    type Future = Running<A::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), A::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let parts = Arc::clone(&self.0);
-        Box::pin(async move { parts.0.call(request, parts.1.clone()).await })
+        let (around, next) = &*self.0;
+        Box::pin(Arc::clone(around).call(request, next.clone()))
     }
 }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Around, Fallible};
+use super::passing::Gate;
 use crate::{
-    body::Response,
     call::{Placed, Routed},
     error::ProxyError,
     shared::Shared,
@@ -19,15 +18,16 @@ impl Application {
     }
 }
 
-impl<Next: Fallible<Placed>> Around<Routed, Next> for Application {
+impl Gate<Routed> for Application {
+    type Passed = Placed;
     type Error = ProxyError;
 
-    async fn call(&self, routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
+    fn pass(&self, routed: Routed) -> Result<Placed, ProxyError> {
         let Some(application) = self.0.policy.owner().application.clone() else {
             return Err(ProxyError::NoRoute {
                 authority: String::new(),
             });
         };
-        next.call(routed.into_placed(application)).await
+        Ok(routed.into_placed(application))
     }
 }

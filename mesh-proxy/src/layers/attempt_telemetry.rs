@@ -1,6 +1,8 @@
 //! One record for each attempt; what goes to the endpoint names this attempt's
 //! span as its parent.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use mesh_telemetry::proxy::{AttemptEvent, AttemptOutcome, AttemptScope, AttemptStart};
 
@@ -19,7 +21,7 @@ pub(crate) struct AttemptTelemetry;
 impl<Next: Fallible<Attempt>> Around<Placed, Next> for AttemptTelemetry {
     type Error = ProxyError;
 
-    async fn call(&self, placed: Placed, mut next: Next) -> Result<Response, ProxyError> {
+    async fn call(self: Arc<Self>, placed: Placed, mut next: Next) -> Result<Response, ProxyError> {
         let scope = begin(&placed);
         let result = next.call(attempt(placed, scope.clone())).await;
         match result {

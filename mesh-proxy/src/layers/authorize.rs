@@ -3,16 +3,17 @@
 use http::Method;
 use mesh_telemetry::proxy::RequestEvent;
 
-use super::{Around, Fallible};
-use crate::{body::Response, call::Routed, config::Deny, error::ProxyError, paths::may_be_under};
+use super::passing::Gate;
+use crate::{call::Routed, config::Deny, error::ProxyError, paths::may_be_under};
 
 /// The layer.
 pub(crate) struct Authorize;
 
-impl<Next: Fallible<Routed>> Around<Routed, Next> for Authorize {
+impl Gate<Routed> for Authorize {
+    type Passed = Routed;
     type Error = ProxyError;
 
-    async fn call(&self, routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
+    fn pass(&self, routed: Routed) -> Result<Routed, ProxyError> {
         if denies(
             &routed.route.deny,
             routed.request.method(),
@@ -21,7 +22,7 @@ impl<Next: Fallible<Routed>> Around<Routed, Next> for Authorize {
             routed.scope.emit(RequestEvent::Denied);
             return Err(ProxyError::Denied);
         }
-        next.call(routed).await
+        Ok(routed)
     }
 }
 

@@ -56,7 +56,7 @@ impl Balance {
 impl<Next: Fallible<Placed>> Around<Try, Next> for Balance {
     type Error = ProxyError;
 
-    async fn call(&self, one: Try, mut next: Next) -> Result<Response, ProxyError> {
+    async fn call(self: Arc<Self>, one: Try, mut next: Next) -> Result<Response, ProxyError> {
         let placed = self.place(one).await?;
         next.call(placed).await
     }

@@ -3,6 +3,8 @@
 //! A failure is known with the head of an answer, a success only when its body has
 //! not broken off; gRPC says even later how it went, among the trailers.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, StatusCode};
 use mesh_telemetry::proxy::{AttemptEvent, AttemptScope};
 use tokio::time::Instant;
@@ -22,7 +24,11 @@ pub(crate) struct Breaker;
 impl<Next: Fallible<Attempt>> Around<Attempt, Next> for Breaker {
     type Error = ProxyError;
 
-    async fn call(&self, mut attempt: Attempt, mut next: Next) -> Result<Response, ProxyError> {
+    async fn call(
+        self: Arc<Self>,
+        mut attempt: Attempt,
+        mut next: Next,
+    ) -> Result<Response, ProxyError> {
         let permit = attempt.permit.take();
         let scope = attempt.scope.clone();
         // Dropped while this waits (the caller went away), the permit votes for nobody.

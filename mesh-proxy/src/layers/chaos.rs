@@ -13,7 +13,7 @@ use mesh_telemetry::proxy::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Around, Fallible};
+use super::{Around, Fallible, passing::Detour};
 use crate::{
     body::Response,
     call::{Attempt, Routed},
@@ -29,13 +29,21 @@ pub fn redraw(seed: u64, rule: &str, trace_id: [u8; 16], attempt: u32) -> f64 {
     draw::draw(seed, draw::rule_key(rule), trace_id, attempt)
 }
 
-/// The layer. Where there is no rule it costs one look at an empty list.
+/// The layer. A request that no rule strikes passes it by.
 pub(crate) struct Chaos;
+
+impl<R: Target> Detour<R> for Chaos {
+    fn is_needed(&self, request: &R) -> bool {
+        let (trace_id, attempt) = (request.trace_id(), request.attempt());
+        let mut rules = request.rules().iter();
+        rules.any(|rule| rule.strikes(trace_id, attempt, Instant::now()).is_some())
+    }
+}
 
 impl<R: Target, Next: Fallible<R>> Around<R, Next> for Chaos {
     type Error = ProxyError;
 
-    async fn call(&self, request: R, mut next: Next) -> Result<Response, ProxyError> {
+    async fn call(self: Arc<Self>, request: R, mut next: Next) -> Result<Response, ProxyError> {
         let (trace_id, attempt) = (request.trace_id(), request.attempt());
         for rule in request.rules().clone().iter() {
             if let Some(drawn) = rule.strikes(trace_id, attempt, Instant::now()) {

@@ -4,39 +4,54 @@
 
 mod timed;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 use mesh_telemetry::proxy::RequestEvent;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::{Around, Fallible};
-use crate::{body::Response, call::Routed, error::ProxyError, grpc, names};
+use super::{Around, Fallible, passing::Detour};
+use crate::{
+    body::Response,
+    call::{Due, Routed},
+    error::ProxyError,
+    grpc, names,
+};
 use timed::Bounds;
 
 /// The layer.
 pub(crate) struct Deadline;
 
+impl Detour<Routed> for Deadline {
+    fn is_needed(&self, routed: &Routed) -> bool {
+        let times = &routed.route.times;
+        times.deadline.is_some() || times.idle.is_some() || time_left(routed).is_some()
+    }
+}
+
 impl<Next: Fallible<Routed>> Around<Routed, Next> for Deadline {
     type Error = ProxyError;
 
-    async fn call(&self, mut routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
+    async fn call(
+        self: Arc<Self>,
+        mut routed: Routed,
+        mut next: Next,
+    ) -> Result<Response, ProxyError> {
         if let Some(left) = time_left(&routed) {
             routed.scope.emit(RequestEvent::DeadlineSet { left });
             if left.is_zero() {
                 return Err(ProxyError::Deadline);
             }
-            routed.deadline = Some(Instant::now() + left);
+            routed.deadline = Some(Due::at(Instant::now() + left));
         }
-        let deadline = routed.deadline;
+        let due = routed.deadline.clone();
         let times = &routed.route.times;
-        let bounds = Bounds::new(deadline.filter(|_| times.covers_body), times.idle);
+        let covering = due.as_ref().filter(|_| times.covers_body);
+        let bounds = Bounds::new(covering.map(Due::instant), times.idle);
         let cut = bounds.hold_upload(&mut routed.request);
         let answer = next.call(routed);
-        let mut result = match deadline {
-            Some(deadline) => timeout_at(deadline, answer)
-                .await
-                .unwrap_or(Err(ProxyError::Deadline)),
+        let mut result = match due {
+            Some(due) => due.hold(answer).await.unwrap_or(Err(ProxyError::Deadline)),
             None => answer.await,
         };
         if let Some(cut) = cut {

@@ -1,17 +1,12 @@
 //! At the entry of the mesh: removes what callers outside claim about themselves,
 //! so that no header of a stranger reaches a record, a rule or the application.
 
-use std::{convert::Infallible, future::Future, sync::Arc};
+use std::{convert::Infallible, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tower::Service;
 
-use super::Around;
-use crate::{
-    body::{Request, Response},
-    names,
-    shared::Shared,
-};
+use super::passing::Gate;
+use crate::{body::Request, names, shared::Shared};
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
@@ -36,18 +31,15 @@ impl Edge {
     }
 }
 
-impl<Next> Around<Request, Next> for Edge
-where
-    Next: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
-    Next::Future: Future<Output = Result<Response, Infallible>> + Send,
-{
+impl Gate<Request> for Edge {
+    type Passed = Request;
     type Error = Infallible;
 
-    async fn call(&self, mut request: Request, mut next: Next) -> Result<Response, Infallible> {
+    fn pass(&self, mut request: Request) -> Result<Request, Infallible> {
         if self.is_edge() {
             strip_claims(request.headers_mut());
         }
-        next.call(request).await
+        Ok(request)
     }
 }
 

@@ -16,7 +16,7 @@ use mesh_telemetry::proxy::{AttemptEvent, Direction};
 use super::{deadline, hop};
 use crate::{
     body::{Request, Response},
-    call::Attempt,
+    call::{Attempt, Due},
     client::{self, Manner, Upstream},
     error::ProxyError,
     names,
@@ -95,7 +95,8 @@ impl Hop {
         // Answered by this sidecar as soon as the body is read.
         headers.remove(EXPECT);
         let covers_body = attempt.route.times.covers_body;
-        deadline::pass_on(headers, attempt.deadline.filter(|_| covers_body));
+        let due = attempt.deadline.as_ref().filter(|_| covers_body);
+        deadline::pass_on(headers, due.map(Due::instant));
         headers.remove(names::ATTEMPT);
         if let Some(source) = &self.source {
             headers.insert(names::SOURCE, source.clone());

@@ -15,13 +15,8 @@ use http::{
 };
 use mesh_telemetry::proxy::Direction;
 
-use super::{Around, Fallible};
-use crate::{
-    body::{Request, Response},
-    call::Call,
-    error::ProxyError,
-    shared::Shared,
-};
+use super::passing::Gate;
+use crate::{body::Request, call::Call, error::ProxyError, shared::Shared};
 
 /// The layer.
 pub(crate) struct Guard {
@@ -100,12 +95,13 @@ fn needs_host(version: Version, uri: &Uri) -> bool {
     version >= Version::HTTP_11 && uri.authority().is_none()
 }
 
-impl<Next: Fallible<Call>> Around<Call, Next> for Guard {
+impl Gate<Call> for Guard {
+    type Passed = Call;
     type Error = ProxyError;
 
-    async fn call(&self, mut call: Call, mut next: Next) -> Result<Response, ProxyError> {
+    fn pass(&self, mut call: Call) -> Result<Call, ProxyError> {
         self.check(&mut call.request)?;
-        next.call(call).await
+        Ok(call)
     }
 }
 

@@ -9,7 +9,7 @@
 
 mod forwarded;
 
-use std::{convert::Infallible, future::Future};
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
@@ -54,7 +54,11 @@ where
 {
     type Error = Infallible;
 
-    async fn call(&self, mut request: Request, mut next: Next) -> Result<Response, Infallible> {
+    async fn call(
+        self: Arc<Self>,
+        mut request: Request,
+        mut next: Next,
+    ) -> Result<Response, Infallible> {
         let upgrade = strip_request(&mut request);
         self.traces.on_request(&mut request);
         let mut response = next.call(request).await?;

@@ -20,7 +20,11 @@ pub(crate) struct Limit;
 impl<Next: Fallible<Routed>> Around<Routed, Next> for Limit {
     type Error = ProxyError;
 
-    async fn call(&self, mut routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
+    async fn call(
+        self: Arc<Self>,
+        mut routed: Routed,
+        mut next: Next,
+    ) -> Result<Response, ProxyError> {
         let scope = routed.scope.clone();
         let cut = size::bound(&mut routed).map_err(|error| shed(&scope, error))?;
         let route = Arc::clone(&routed.route);

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Around, Fallible};
+use super::passing::Gate;
 use crate::{
-    body::Response,
     call::{Call, Routed},
     error::ProxyError,
     names,
@@ -19,8 +18,13 @@ impl Local {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self(Arc::clone(shared))
     }
+}
 
-    fn admit(&self, mut call: Call) -> Result<Routed, ProxyError> {
+impl Gate<Call> for Local {
+    type Passed = Routed;
+    type Error = ProxyError;
+
+    fn pass(&self, mut call: Call) -> Result<Routed, ProxyError> {
         let policy = self.0.policy.load();
         let peer = call.request.extensions().get::<Arc<Peer>>().cloned();
         if let Some(peer) = peer {
@@ -45,14 +49,5 @@ impl Local {
             request: call.request,
             scope: call.scope,
         })
-    }
-}
-
-impl<Next: Fallible<Routed>> Around<Call, Next> for Local {
-    type Error = ProxyError;
-
-    async fn call(&self, call: Call, mut next: Next) -> Result<Response, ProxyError> {
-        let routed = self.admit(call)?;
-        next.call(routed).await
     }
 }

@@ -18,10 +18,10 @@ use mesh_telemetry::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{Around, Fallible, retry::REPLAY_CAP};
+use super::{Fallible, passing::Gate, retry::REPLAY_CAP};
 use crate::{
     body::{Body, BodyError, Request, Response},
-    call::{Routed, Try},
+    call::{Due, Routed, Try},
     error::ProxyError,
     policy::{MirrorState, RouteState},
     shared::Shared,
@@ -42,10 +42,11 @@ impl<S> Mirror<S> {
     }
 }
 
-impl<S: Fallible<Try>, Next: Fallible<Routed>> Around<Routed, Next> for Mirror<S> {
+impl<S: Fallible<Try>> Gate<Routed> for Mirror<S> {
+    type Passed = Routed;
     type Error = ProxyError;
 
-    async fn call(&self, mut routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
+    fn pass(&self, mut routed: Routed) -> Result<Routed, ProxyError> {
         if let Some(mirror) = self.chosen(&routed.route) {
             let copy = Copy {
                 head: head_of(&routed.request),
@@ -55,7 +56,7 @@ impl<S: Fallible<Try>, Next: Fallible<Routed>> Around<Routed, Next> for Mirror<S
             };
             routed.request = routed.request.map(|body| copy.follow(body));
         }
-        next.call(routed).await
+        Ok(routed)
     }
 }
 
@@ -115,7 +116,7 @@ impl<S: Fallible<Try>> Copy<S> {
             request: Request::from_parts(self.head, Body::new(Full::new(body))),
             scope: scope.clone(),
             route: self.route,
-            deadline,
+            deadline: deadline.map(Due::at),
             number: 1,
             tried: None,
         };

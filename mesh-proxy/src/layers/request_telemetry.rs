@@ -45,7 +45,11 @@ where
 {
     type Error = Infallible;
 
-    async fn call(&self, request: Request, mut next: Next) -> Result<Response, Infallible> {
+    async fn call(
+        self: Arc<Self>,
+        request: Request,
+        mut next: Next,
+    ) -> Result<Response, Infallible> {
         let (head, body) = request.into_parts();
         let head_only = head.method == Method::HEAD;
         let scope = RequestScope::begin(&self.sink, self.direction, &head);

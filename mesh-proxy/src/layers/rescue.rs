@@ -1,6 +1,6 @@
 //! The only place where an error becomes a response.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::{
     HeaderValue,
@@ -22,7 +22,7 @@ pub(crate) struct Rescue;
 impl<Next: Fallible<Call>> Around<Call, Next> for Rescue {
     type Error = Infallible;
 
-    async fn call(&self, call: Call, mut next: Next) -> Result<Response, Infallible> {
+    async fn call(self: Arc<Self>, call: Call, mut next: Next) -> Result<Response, Infallible> {
         let is_grpc = grpc::is_grpc(call.request.headers());
         Ok(match next.call(call).await {
             Ok(response) => response,

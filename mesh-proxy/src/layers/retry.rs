@@ -46,7 +46,7 @@ impl Retry {
 impl<Next: Fallible<Try>> Around<Routed, Next> for Retry {
     type Error = ProxyError;
 
-    async fn call(&self, routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
+    async fn call(self: Arc<Self>, routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
         if let Some(cluster) = &routed.route.cluster {
             cluster.budget().deposit(Instant::now());
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mesh_telemetry::proxy::RequestEvent;
 
-use super::{Around, Fallible};
+use super::{Around, Fallible, passing::Detour};
 use crate::{
     body::Response, call::Routed, error::ProxyError, policy::RouteState, routing::changes::Changes,
 };
@@ -12,10 +12,20 @@ use crate::{
 /// The layer.
 pub(crate) struct Rewrite;
 
+impl Detour<Routed> for Rewrite {
+    fn is_needed(&self, routed: &Routed) -> bool {
+        routed.route.changes.is_some()
+    }
+}
+
 impl<Next: Fallible<Routed>> Around<Routed, Next> for Rewrite {
     type Error = ProxyError;
 
-    async fn call(&self, mut routed: Routed, mut next: Next) -> Result<Response, ProxyError> {
+    async fn call(
+        self: Arc<Self>,
+        mut routed: Routed,
+        mut next: Next,
+    ) -> Result<Response, ProxyError> {
         let route: Arc<RouteState> = Arc::clone(&routed.route);
         let Some(changes) = &route.changes else {
             return next.call(routed).await;

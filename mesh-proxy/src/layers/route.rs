@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Around, Fallible};
+use super::passing::Gate;
 use crate::{
-    body::{Request, Response},
+    body::Request,
     call::{Call, Routed},
     error::ProxyError,
     paths::normal,
@@ -45,19 +45,19 @@ impl Route {
     }
 }
 
-impl<Next: Fallible<Routed>> Around<Call, Next> for Route {
+impl Gate<Call> for Route {
+    type Passed = Routed;
     type Error = ProxyError;
 
-    async fn call(&self, call: Call, mut next: Next) -> Result<Response, ProxyError> {
+    fn pass(&self, call: Call) -> Result<Routed, ProxyError> {
         let route = self.find(&call.request)?;
         call.scope.set_edge(&route.edge);
-        let routed = Routed {
+        Ok(Routed {
             request: call.request,
             scope: call.scope,
             route,
             deadline: None,
             callers_attempt: 1,
-        };
-        next.call(routed).await
+        })
     }
 }

@@ -25,7 +25,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Around, Fallible};
+use super::{Around, Fallible, passing::Detour};
 use crate::{
     body::{Body, Request, Response},
     call::Call,
@@ -84,13 +84,16 @@ impl Tunnel {
     }
 }
 
+impl Detour<Call> for Tunnel {
+    fn is_needed(&self, call: &Call) -> bool {
+        call.request.method() == Method::CONNECT
+    }
+}
+
 impl<Next: Fallible<Call>> Around<Call, Next> for Tunnel {
     type Error = ProxyError;
 
-    async fn call(&self, call: Call, mut next: Next) -> Result<Response, ProxyError> {
-        if call.request.method() != Method::CONNECT {
-            return next.call(call).await;
-        }
+    async fn call(self: Arc<Self>, call: Call, _: Next) -> Result<Response, ProxyError> {
         if !self.is_allowed {
             return Err(ProxyError::ConnectMethod);
         }

@@ -140,7 +140,8 @@ impl Tries {
         let needed = pause + self.routed.route.times.attempt_min;
         self.routed
             .deadline
-            .is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < needed)
+            .as_ref()
+            .is_some_and(|due| due.left(Instant::now()) < needed)
     }
 
     fn begin(&mut self) -> Try {
@@ -149,7 +150,7 @@ impl Tries {
             request: self.request(),
             scope: self.routed.scope.clone(),
             route: Arc::clone(&self.routed.route),
-            deadline: self.routed.deadline,
+            deadline: self.routed.deadline.clone(),
             number: self.number,
             tried: self.tried.clone(),
         }
