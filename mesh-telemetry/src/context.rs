@@ -122,6 +122,12 @@ impl TraceContext {
         SpanContext::new(self.trace_id, self.span_id, flags, true, state)
     }
 
+    /// `tracestate` as the SDK would send it on; none where there is nothing to send.
+    pub(crate) fn state_header(&self) -> Option<String> {
+        self.tracestate.as_ref()?; // most have none, and need no parsing
+        Some(self.to_remote().trace_state().header())
+    }
+
     /// The same from the SDK; none for a context without a span.
     pub(crate) fn from_sdk(span: &SpanContext) -> Option<Self> {
         let flags = span.trace_flags().to_u8();

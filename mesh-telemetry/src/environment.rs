@@ -3,7 +3,11 @@
 //! What cannot be understood is reported and ignored, as the specification says:
 //! telemetry must not keep a process from running.
 
+mod otlp;
+
 use std::time::Duration;
+
+use http::HeaderMap;
 
 use crate::sampling::Sampling;
 
@@ -30,6 +34,10 @@ pub(crate) struct Environment {
     pub(crate) delay: Option<Duration>,
     /// `OTEL_BSP_EXPORT_TIMEOUT`.
     pub(crate) timeout: Option<Duration>,
+    /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`, else `OTEL_EXPORTER_OTLP_TIMEOUT`.
+    pub(crate) try_timeout: Option<Duration>,
+    /// `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, else `OTEL_EXPORTER_OTLP_HEADERS`.
+    pub(crate) headers: HeaderMap,
     /// What could not be understood, for the log.
     pub(crate) complaints: Vec<String>,
 }
@@ -53,7 +61,7 @@ impl Environment {
         let timeout = number("OTEL_BSP_EXPORT_TIMEOUT", &mut complaints);
         let milliseconds = |number: usize| Duration::from_millis(number as u64);
         let endpoint = get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-        check_protocol(&get, &mut complaints);
+        otlp::check(&get, &mut complaints);
         Self {
             disabled: get("OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true")),
             service_name: get("OTEL_SERVICE_NAME"),
@@ -65,6 +73,8 @@ impl Environment {
             batch,
             delay: delay.map(milliseconds),
             timeout: timeout.map(milliseconds),
+            try_timeout: otlp::timeout(&get, &mut complaints),
+            headers: otlp::headers(&get, &mut complaints),
             complaints,
         }
     }
@@ -125,17 +135,6 @@ fn propagators(get: &Get<'_>, complaints: &mut Vec<String>) -> Option<(bool, boo
         }
     }
     Some((trace_context, baggage))
-}
-
-fn check_protocol(get: &Get<'_>, complaints: &mut Vec<String>) {
-    for name in [
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-    ] {
-        if let Some(other) = get(name).filter(|value| value != "grpc") {
-            complaints.push(complaint(name, &other, "grpc, the only one built in"));
-        }
-    }
 }
 
 fn parse<T: std::str::FromStr>(

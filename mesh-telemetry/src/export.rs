@@ -6,13 +6,16 @@
 //! process's, and so that the last spans leave even when that one is busy ending.
 
 mod batch;
+mod client;
 mod thread;
+
+use std::sync::Arc;
 
 use metrics::Counter;
 use opentelemetry_sdk::trace::SpanData;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use crate::{catalog, proxy::FinishedRequest, register::counter};
+use crate::{catalog, otlp::Packet, proxy::FinishedRequest, register::counter};
 
 pub(crate) use thread::{ExportSettings, Exporter};
 
@@ -32,12 +35,23 @@ impl Item {
             Self::Span(_) => 1,
         }
     }
+
+    fn write(&self, to: &mut Packet) {
+        match self {
+            Self::Request(request) => request.write(to),
+            Self::Span(span) => to.add(&span.instrumentation_scope, |mut to| to.sdk(span)),
+        }
+    }
 }
 
 /// The near end of the queue.
 #[derive(Clone)]
 pub(crate) struct Queue {
     sender: mpsc::Sender<Item>,
+    /// Wakes the far end when enough waits; else it looks by itself, a little later.
+    enough: Arc<Notify>,
+    /// Free places from which on that is so.
+    low: usize,
     dropped: Counter,
 }
 
@@ -50,9 +64,17 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Queue {
-    fn new(sender: mpsc::Sender<Item>) -> Self {
-        let dropped = counter(&catalog::SPANS, &["dropped"]);
-        Self { sender, dropped }
+    /// A queue whose far end takes `batch` spans at a time. Half as many items are
+    /// enough: a request at a sidecar is two spans as a rule.
+    fn new(sender: mpsc::Sender<Item>, enough: Arc<Notify>, batch: usize) -> Self {
+        let places = sender.max_capacity();
+        let waiting = batch.div_ceil(2).min(places.div_ceil(2)).max(1);
+        Self {
+            low: places - waiting,
+            sender,
+            enough,
+            dropped: counter(&catalog::SPANS, &["dropped"]),
+        }
     }
 
     /// Takes a request, or drops it when the queue is full.
@@ -69,5 +91,53 @@ impl Queue {
         if let Err(refused) = self.sender.try_send(item) {
             self.dropped.increment(refused.into_inner().spans() as u64);
         }
+        if self.sender.capacity() <= self.low {
+            self.enough.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use http::Request;
+    use tokio::{
+        sync::{Notify, mpsc},
+        time::timeout,
+    };
+
+    use super::Queue;
+    use crate::proxy::{Direction, FinishedRequest, RequestOutcome, RequestScope, Sink};
+
+    fn finished() -> FinishedRequest {
+        let sink = Sink::disconnected();
+        let request = Request::get("/").body(()).unwrap().into_parts().0;
+        let scope = RequestScope::begin(&sink, Direction::Inbound, &request);
+        scope.finish(RequestOutcome::default());
+        sink.take().remove(0)
+    }
+
+    /// Which of ten requests wakes the far end, which takes none.
+    async fn woken_at(places: usize, batch: usize) -> Option<usize> {
+        let (sender, _items) = mpsc::channel(places);
+        let enough = Arc::<Notify>::default();
+        let queue = Queue::new(sender, Arc::clone(&enough), batch);
+        for offered in 1..=10 {
+            queue.offer_request(finished());
+            let told = timeout(Duration::ZERO, enough.notified()).await;
+            if told.is_ok() {
+                return Some(offered);
+            }
+        }
+        None
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_exporter_is_woken_when_half_a_batch_waits() {
+        assert_eq!(woken_at(100, 8).await, Some(4));
+        assert_eq!(woken_at(100, 512).await, None, "its delay wakes it");
+        assert_eq!(woken_at(6, 512).await, Some(3), "before the queue is full");
+        assert_eq!(woken_at(1, 1).await, Some(1));
     }
 }

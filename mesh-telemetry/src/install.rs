@@ -34,9 +34,10 @@ const BATCH: usize = 512;
 const PROXY_DELAY: Duration = Duration::from_millis(200);
 /// The same for services.
 const SERVICE_DELAY: Duration = Duration::from_millis(500);
-/// Longest that one export takes with its repetitions; the SDK's default. A single
-/// try ends earlier, by `OTEL_EXPORTER_OTLP_TIMEOUT` or after OTLP's 10 s.
+/// Longest that one export takes with its repetitions; the SDK's default.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest that a single try takes; OTLP's default.
+const TRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a process asks of telemetry; `OTEL_*` variables add to it.
 #[derive(Clone, Debug)]
@@ -172,6 +173,8 @@ impl Setup {
             batch: environment.batch.unwrap_or(BATCH),
             delay: environment.delay.unwrap_or(delay),
             timeout: environment.timeout.unwrap_or(TIMEOUT),
+            try_timeout: environment.try_timeout.unwrap_or(TRY_TIMEOUT),
+            headers: environment.headers.clone(),
         };
         Exporter::start(settings).map(Some)
     }

@@ -24,6 +24,7 @@ mod export;
 mod identity;
 mod install;
 mod logging;
+mod otlp;
 mod page;
 mod propagation;
 pub mod proxy;

@@ -1,23 +1,25 @@
 //! Collects what arrives into batches and sends them, one after the other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use metrics::Counter;
-use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, timeout, timeout_at},
+    sync::{Notify, mpsc, watch},
+    time::{sleep, timeout},
 };
 
-use super::{ExportSettings, Item};
-use crate::{catalog, register::counter};
+use super::{ExportSettings, Item, client::Client};
+use crate::{catalog, otlp::Packet, register::counter};
 
 /// The far end of the queue.
 pub(super) struct Batches {
     pub(super) items: mpsc::Receiver<Item>,
     pub(super) stop: watch::Receiver<bool>,
-    exporter: SpanExporter,
+    /// Told by the near end when half a batch waits.
+    enough: Arc<Notify>,
+    client: Client,
+    packet: Packet,
     size: usize,
     delay: Duration,
     timeout: Duration,
@@ -30,13 +32,16 @@ impl Batches {
     pub(super) fn new(
         items: mpsc::Receiver<Item>,
         stop: watch::Receiver<bool>,
-        exporter: SpanExporter,
+        enough: Arc<Notify>,
+        client: Client,
         settings: &ExportSettings,
     ) -> Self {
         Self {
             items,
             stop,
-            exporter,
+            enough,
+            client,
+            packet: Packet::new(&settings.resource),
             size: settings.batch,
             delay: settings.delay,
             timeout: settings.timeout,
@@ -59,38 +64,43 @@ impl Batches {
                 first = self.items.recv() => first,
             };
             let Some(first) = first else { return };
-            let batch = self.collect(first).await;
-            self.send(batch).await;
+            first.write(&mut self.packet);
+            self.gather().await;
+            self.fill();
+            let spans = self.packet.spans() as u64;
+            let packet = self.packet.take();
+            self.send(packet, spans).await;
         }
     }
 
-    /// Fills a batch for as long as the delay allows.
-    async fn collect(&mut self, first: Item) -> Vec<SpanData> {
-        let mut batch = Vec::new();
-        add(&mut batch, first);
-        let until = Instant::now() + self.delay;
-        while batch.len() < self.size {
-            let next = tokio::select! {
-                biased;
-                () = stopped(&mut self.stop), if !self.items.is_closed() => {
-                    self.items.close();
-                    continue;
-                }
-                next = timeout_at(until, self.items.recv()) => next,
-            };
-            match next {
-                Ok(Some(item)) => add(&mut batch, item),
-                Ok(None) | Err(_) => break, // closed and empty, or long enough
+    /// Sleeps until there is enough for a batch or the delay is over: to be woken for
+    /// every span would cost more than the span.
+    async fn gather(&mut self) {
+        if self.items.is_closed() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = stopped(&mut self.stop) => self.items.close(),
+            () = self.enough.notified() => {}
+            () = sleep(self.delay) => {}
+        }
+    }
+
+    /// Writes what waits, as far as it belongs into one batch.
+    fn fill(&mut self) {
+        while self.packet.spans() < self.size && !self.packet.is_full() {
+            match self.items.try_recv() {
+                Ok(item) => item.write(&mut self.packet),
+                Err(_) => return, // empty for now, or for good
             }
         }
-        batch
     }
 
-    async fn send(&mut self, batch: Vec<SpanData>) {
-        let spans = batch.len() as u64;
-        let error = match timeout(self.timeout, self.exporter.export(batch)).await {
+    async fn send(&mut self, packet: Bytes, spans: u64) {
+        let error = match timeout(self.timeout, self.client.export(packet)).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
+            Ok(Err(error)) => Some(error),
             Err(_) => Some(format!("no answer within {:?}", self.timeout)),
         };
         match error {
@@ -118,13 +128,6 @@ impl Batches {
     }
 }
 
-fn add(batch: &mut Vec<SpanData>, item: Item) {
-    match item {
-        Item::Request(request) => batch.extend(request.spans()),
-        Item::Span(span) => batch.push(*span),
-    }
-}
-
 /// Resolves when the process wants to end, or whoever could say so is gone.
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _gone = stop.wait_for(|stop| *stop).await;
@@ -138,11 +141,10 @@ mod tests {
         time::Duration,
     };
 
-    use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
     use opentelemetry_sdk::Resource;
-    use tokio::sync::{mpsc, watch};
+    use tokio::sync::{Notify, mpsc, watch};
 
-    use super::{Batches, ExportSettings};
+    use super::{Batches, Client, ExportSettings};
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
@@ -165,14 +167,13 @@ mod tests {
             batch: 1,
             delay: Duration::ZERO,
             timeout: Duration::from_secs(1),
+            try_timeout: Duration::from_secs(1),
+            headers: http::HeaderMap::new(),
         };
-        let exporter = SpanExporter::builder()
-            .with_tonic()
-            .with_endpoint(&settings.endpoint)
-            .build()
-            .unwrap();
+        let client = Client::new(&settings).unwrap();
         let (items, stop) = (mpsc::channel(1).1, watch::channel(false).1);
-        Batches::new(items, stop, exporter, &settings)
+        let enough = Arc::<Notify>::default();
+        Batches::new(items, stop, enough, client, &settings)
     }
 
     #[tokio::test]

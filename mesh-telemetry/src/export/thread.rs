@@ -1,18 +1,23 @@
 //! The thread that exports.
 
-use std::{sync::mpsc as blocking, thread, time::Duration};
+use std::{
+    sync::{Arc, mpsc as blocking},
+    thread,
+    time::Duration,
+};
 
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
-use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
+use http::HeaderMap;
+use opentelemetry_sdk::Resource;
 use tokio::{
     runtime,
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 
 use super::{
     Queue,
     batch::{Batches, stopped},
+    client::Client,
 };
 use crate::TelemetryError;
 
@@ -36,6 +41,10 @@ pub(crate) struct ExportSettings {
     pub(crate) delay: Duration,
     /// Longest that one export takes, with its repetitions.
     pub(crate) timeout: Duration,
+    /// Longest that one try of it takes.
+    pub(crate) try_timeout: Duration,
+    /// What the collector wants to see in every call, as keys.
+    pub(crate) headers: HeaderMap,
 }
 
 /// The running thread, to be stopped at the end.
@@ -47,9 +56,11 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Starts the thread; returns when its exporter is made (it connects later).
+    /// Starts the thread; returns when its client is made (it connects later).
     pub(crate) fn start(settings: ExportSettings) -> Result<Self, TelemetryError> {
         let (sender, items) = mpsc::channel(settings.queue.max(1));
+        let enough = Arc::<Notify>::default();
+        let queue = Queue::new(sender, Arc::clone(&enough), settings.batch);
         let (stop, stop_told) = watch::channel(false);
         let (done_told, done) = oneshot::channel();
         let (made_told, made) = blocking::sync_channel(1);
@@ -59,10 +70,10 @@ impl Exporter {
                 Err(error) => return drop(made_told.send(Err(TelemetryError::Thread(error)))),
             };
             runtime.block_on(async {
-                match exporter(&settings) {
-                    Ok(exporter) => {
+                match Client::new(&settings) {
+                    Ok(client) => {
                         drop(made_told.send(Ok(())));
-                        work(Batches::new(items, stop_told, exporter, &settings)).await;
+                        work(Batches::new(items, stop_told, enough, client, &settings)).await;
                     }
                     Err(error) => drop(made_told.send(Err(error))),
                 }
@@ -74,11 +85,7 @@ impl Exporter {
         thread.spawn(work).map_err(TelemetryError::Thread)?;
         let gone = |_| TelemetryError::Thread(std::io::Error::other("it ended at once"));
         made.recv().map_err(gone)??;
-        Ok(Self {
-            queue: Queue::new(sender),
-            stop,
-            done,
-        })
+        Ok(Self { queue, stop, done })
     }
 
     /// The near end of the queue.
@@ -106,19 +113,4 @@ async fn work(mut batches: Batches) {
         () = batches.run() => {}
         () = given_up => tracing::warn!("the collector took too long: the last spans are lost"),
     }
-}
-
-/// Made inside the runtime that will drive it, as tonic demands.
-fn exporter(settings: &ExportSettings) -> Result<SpanExporter, TelemetryError> {
-    let endpoint = settings.endpoint.clone();
-    let made = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(&endpoint)
-        .build();
-    let mut exporter = made.map_err(|error| {
-        let cause = error.to_string();
-        TelemetryError::Exporter { endpoint, cause }
-    })?;
-    exporter.set_resource(&settings.resource);
-    Ok(exporter)
 }

@@ -17,10 +17,6 @@ use super::{
 use crate::context::{SpanId, TraceContext, TraceId};
 
 /// One request with its attempts.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "plain facts, written down one by one"
-)]
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{AccessLog, Direction, Edge, record::Record, spans};
-use crate::{export::Queue, sampling::Sampling};
+use crate::{export::Queue, otlp::Packet, sampling::Sampling};
 
 /// Most records that a sink without export keeps; then the oldest go.
 const KEPT: usize = 4096;
@@ -170,6 +170,11 @@ impl FinishedRequest {
     #[must_use]
     pub fn spans(&self) -> Vec<opentelemetry_sdk::trace::SpanData> {
         spans::of(&self.0)
+    }
+
+    /// Writes them as they are sent.
+    pub(crate) fn write(&self, to: &mut Packet) {
+        spans::write(&self.0, to);
     }
 
     /// How many spans that are.

@@ -4,6 +4,7 @@ mod counted;
 mod kept;
 #[cfg(target_os = "linux")]
 mod logged;
+mod sent;
 mod tree;
 
 use std::{sync::Arc, time::Duration};

@@ -1,67 +1,56 @@
 //! Events on spans: faults, pauses before retries, hedges, ejections.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
+use std::time::Duration;
+
+use crate::{
+    otlp::Attributes,
+    proxy::{FaultInjected, record::Note},
 };
 
-use opentelemetry::{KeyValue, trace::Event};
+pub(super) fn name(note: &Note) -> &'static str {
+    match note {
+        Note::Fault(_) => "mesh.fault",
+        Note::Backoff { .. } => "mesh.backoff",
+        Note::Hedge { .. } => "mesh.hedge",
+        Note::Ejected { .. } => "mesh.ejected",
+    }
+}
 
-use crate::proxy::{FaultInjected, record::Note};
-
-pub(super) fn of(when: SystemTime, note: &Note) -> Event {
-    let (name, attributes) = match note {
-        Note::Fault(fault) => ("mesh.fault", self::fault(fault)),
+pub(super) fn attributes(note: &Note, to: &mut impl Attributes) {
+    match note {
+        Note::Fault(fault) => self::fault(fault, to),
         Note::Backoff {
             condition,
             delay,
             budget_left,
-        } => (
-            "mesh.backoff",
-            vec![
-                KeyValue::new("condition", *condition),
-                KeyValue::new("delay_ms", milliseconds(*delay)),
-                KeyValue::new("budget_remaining", *budget_left),
-            ],
-        ),
+        } => {
+            to.with("condition", (*condition).into());
+            to.with("delay_ms", milliseconds(*delay).into());
+            to.with("budget_remaining", (*budget_left).into());
+        }
         Note::Hedge {
             number,
             budget_left,
-        } => (
-            "mesh.hedge",
-            vec![
-                KeyValue::new("attempt", i64::from(*number)),
-                KeyValue::new("budget_remaining", *budget_left),
-            ],
-        ),
-        Note::Ejected { reason, duration } => (
-            "mesh.ejected",
-            vec![
-                KeyValue::new("reason", *reason),
-                KeyValue::new("duration_ms", milliseconds(*duration)),
-            ],
-        ),
-    };
-    Event::new(name, when, attributes, 0)
+        } => {
+            to.with("attempt", i64::from(*number).into());
+            to.with("budget_remaining", (*budget_left).into());
+        }
+        Note::Ejected { reason, duration } => {
+            to.with("reason", (*reason).into());
+            to.with("duration_ms", milliseconds(*duration).into());
+        }
+    }
 }
 
-fn fault(fault: &FaultInjected) -> Vec<KeyValue> {
-    let mut attributes = vec![
-        KeyValue::new("rule", Arc::clone(&fault.rule)),
-        KeyValue::new("fault", fault.fault),
-        KeyValue::new("seed", i64::try_from(fault.seed).unwrap_or(i64::MAX)),
-        KeyValue::new("draw", fault.draw),
-    ];
-    let planned = fault
-        .planned
-        .map(|it| KeyValue::new("planned_ms", milliseconds(it)));
-    let actual = fault
-        .actual
-        .map(|it| KeyValue::new("actual_ms", milliseconds(it)));
-    let status = fault.replaced_status.map(i64::from);
-    let status = status.map(|it| KeyValue::new("replaced_status", it));
-    attributes.extend(planned.into_iter().chain(actual).chain(status));
-    attributes
+fn fault(fault: &FaultInjected, to: &mut impl Attributes) {
+    let seed = i64::try_from(fault.seed).unwrap_or(i64::MAX);
+    to.with("rule", (&fault.rule).into());
+    to.with("fault", fault.fault.into());
+    to.with("seed", seed.into());
+    to.with("draw", fault.draw.into());
+    to.maybe("planned_ms", fault.planned.map(milliseconds));
+    to.maybe("actual_ms", fault.actual.map(milliseconds));
+    to.maybe("replaced_status", fault.replaced_status.map(i64::from));
 }
 
 fn milliseconds(duration: Duration) -> f64 {

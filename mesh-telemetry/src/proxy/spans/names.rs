@@ -1,29 +1,41 @@
 //! Span names of low cardinality.
 
-use crate::proxy::{outcome::method_label, record::Record};
+use crate::proxy::{Direction, outcome::method_label, record::Record};
 
-/// `outbound payments`.
-pub(super) fn outbound(record: &Record) -> String {
-    format!("outbound {}", record.edge.destination())
+/// Writes the name of a request: `outbound payments`, `inbound POST /payments`.
+pub(super) fn request(record: &Record, to: &mut String) {
+    match record.direction {
+        Direction::Outbound => {
+            to.push_str("outbound ");
+            to.push_str(record.edge.destination());
+        }
+        Direction::Inbound => {
+            to.push_str("inbound ");
+            to.push_str(match method_label(&record.method) {
+                "_OTHER" => "HTTP", // as the semantic conventions say
+                known => known,
+            });
+            to.push(' ');
+            template(record.uri.path(), to);
+        }
+    }
 }
 
-/// `inbound POST /payments`.
-pub(super) fn inbound(record: &Record) -> String {
-    let method = match method_label(&record.method) {
-        "_OTHER" => "HTTP", // as the semantic conventions say
-        known => known,
-    };
-    format!("inbound {method} {}", template(record.uri.path()))
+/// Writes the name of an attempt: `attempt payments`.
+pub(super) fn attempt(record: &Record, to: &mut String) {
+    to.push_str("attempt ");
+    to.push_str(record.edge.destination());
 }
 
 /// The path with what looks like an id replaced: the sidecar does not know the
 /// application's routes, and a name per order would be of no use.
-fn template(path: &str) -> String {
-    let segments: Vec<_> = path
-        .split('/')
-        .map(|part| if is_id(part) { "{id}" } else { part })
-        .collect();
-    segments.join("/")
+fn template(path: &str, to: &mut String) {
+    for (index, part) in path.split('/').enumerate() {
+        if index > 0 {
+            to.push('/');
+        }
+        to.push_str(if is_id(part) { "{id}" } else { part });
+    }
 }
 
 /// Digits, a UUID, or anything long that holds a digit.
@@ -53,7 +65,9 @@ mod tests {
             ("/v1/users", "/v1/users"),
             ("/", "/"),
         ] {
-            assert_eq!(template(path), name);
+            let mut written = String::new();
+            template(path, &mut written);
+            assert_eq!(written, name);
         }
     }
 }
