@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Method, StatusCode, Version};
+use mesh_telemetry::proxy;
 
 pub(crate) use connect::Upstream;
 pub(crate) use pool::Pool;
@@ -259,6 +260,13 @@ fn is_goodbye(cause: &hyper::Error) -> bool {
     http2_error(cause).is_some_and(|error| error.is_remote() && error.is_go_away())
 }
 
+/// The peer closes the connection because it is asked too often whether it is there:
+/// servers of gRPC may allow that once in five minutes.
+fn is_annoyed(cause: &hyper::Error) -> bool {
+    let reason = http2_error(cause).and_then(h2::Error::reason);
+    is_goodbye(cause) && reason == Some(h2::Reason::ENHANCE_YOUR_CALM)
+}
+
 /// The body of the request ended in an error, and hyper reset the stream for it.
 fn broken_off_by_us(cause: &hyper::Error) -> bool {
     http2_error(cause)
@@ -274,12 +282,12 @@ fn leased(
 ) -> Result<Response, ProxyError> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS && manner.upgrade {
         let far = tunnel::upgraded(hyper::upgrade::on(&mut response));
-        return Ok(tunnel::begin(
-            response.into_parts().0,
-            far,
-            manner.idle,
-            held,
-        ));
+        let terms = tunnel::Terms {
+            idle: manner.idle,
+            meter: proxy::Tunnel::open(upstream.endpoint().cluster()),
+            kept: held,
+        };
+        return Ok(tunnel::begin(response.into_parts().0, far, terms));
     }
     if let Some(wrong) = adapt::unusable(&response) {
         return Err(ProxyError::Protocol {

@@ -1,5 +1,6 @@
-//! Connections that speak something else after `101 Switching Protocols`: bytes go both
-//! ways as they come, and the request goes on until the last of them.
+//! Connections that speak something else after `101 Switching Protocols`, or after the
+//! answer to `CONNECT`: bytes go both ways as they come, and the request goes on until
+//! the last of them.
 //!
 //! The trick is that the tunnel is the body of the answer: what the layers hang on a body
 //! (records, slots, permits) so lasts as long as the tunnel does.
@@ -19,7 +20,7 @@ use http_body::Frame;
 use http_body_util::BodyExt as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use mesh_telemetry::task;
+use mesh_telemetry::{proxy, task};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::oneshot,
@@ -45,27 +46,36 @@ pub(crate) struct Tunnel(Arc<Mutex<Option<Half>>>);
 
 struct Half {
     opening: Opening,
-    /// Longest silence; none: any.
-    idle: Option<Duration>,
+    terms: Terms<Box<dyn Send>>,
     /// Told how the tunnel ended.
     over: oneshot::Sender<Result<(), BodyError>>,
-    /// Freed with the tunnel: the place of the connection.
-    _held: Box<dyn Send>,
+}
+
+/// What holds for a tunnel.
+pub(crate) struct Terms<Kept> {
+    /// Longest silence; none: any.
+    pub(crate) idle: Option<Duration>,
+    /// Counts it and its bytes.
+    pub(crate) meter: proxy::Tunnel,
+    /// Freed with it: the place of a connection, the permit of an endpoint.
+    pub(crate) kept: Kept,
 }
 
 /// Makes an answer the beginning of a tunnel. Its far end is what `opening` becomes.
 pub(crate) fn begin(
     head: http::response::Parts,
     opening: impl Future<Output = io::Result<Box<dyn Duplex>>> + Send + 'static,
-    idle: Option<Duration>,
-    kept: impl Send + 'static,
+    terms: Terms<impl Send + 'static>,
 ) -> Response {
     let (over, until_told) = oneshot::channel();
     let half = Half {
         opening: Box::pin(opening),
-        idle,
+        terms: Terms {
+            idle: terms.idle,
+            meter: terms.meter,
+            kept: Box::new(terms.kept),
+        },
         over,
-        _held: Box::new(kept),
     };
     let body = Body::new(UntilEnd(Some(until_told)));
     let mut response = Response::from_parts(head, body);
@@ -99,14 +109,14 @@ pub(crate) fn join(response: &mut Response, caller: Option<OnUpgrade>, drain: &D
     let run = async move {
         let Half {
             opening,
-            idle,
+            terms: Terms { idle, meter, kept },
             over,
-            _held,
         } = half;
         let ended = tokio::select! {
-            ended = open_and_copy(caller, opening, idle) => ended,
+            ended = open_and_copy(caller, opening, idle, &meter) => ended,
             () = give_up.cancelled() => Ended::Failed(BodyError::new(ProxyError::Drained)),
         };
+        drop((meter, kept));
         let result = match ended {
             Ended::Complete => Ok(()),
             Ended::Failed(error) => Err(error),
@@ -118,12 +128,17 @@ pub(crate) fn join(response: &mut Response, caller: Option<OnUpgrade>, drain: &D
     task::spawn("tunnel", drain.connections.track_future(run));
 }
 
-async fn open_and_copy(caller: OnUpgrade, opening: Opening, idle: Option<Duration>) -> Ended {
+async fn open_and_copy(
+    caller: OnUpgrade,
+    opening: Opening,
+    idle: Option<Duration>,
+    meter: &proxy::Tunnel,
+) -> Ended {
     let Ok(near) = upgraded(caller).await else {
         return Ended::CallerLeft;
     };
     match opening.await {
-        Ok(far) => copy(near, far, idle).await,
+        Ok(far) => copy(near, far, idle, meter).await,
         Err(error) => Ended::Failed(BodyError::new(error)),
     }
 }

@@ -143,7 +143,7 @@ table! {
     MALFORMED = Counter "mesh_requests_malformed_total" [listener, reason] "requests":
         "Requests that are not well-formed: answered by the listener, and seen by no rule, no application and no other metric.";
     TUNNELS = Gauge "mesh_tunnels" [destination] "tunnels":
-        "Open tunnels (CONNECT).";
+        "Open tunnels (CONNECT, WebSocket and other upgrades).";
     TUNNEL_BYTES = Counter "mesh_tunnel_bytes_total" [destination, flow] "bytes":
         "Bytes through tunnels.";
     TLS_HANDSHAKES = Counter "mesh_tls_handshakes_total" [direction, result] "handshakes":

@@ -7,15 +7,17 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
+    time::Duration,
 };
 
 use futures_util::future::poll_fn;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use mesh_telemetry::{
     proxy::{ProcessEvent, Secured, emit},
     task,
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -25,7 +27,7 @@ use tokio::{
 use super::{
     Pool, Settings, Wanted,
     greeting::{Greeting, Heard},
-    is_goodbye,
+    is_annoyed, is_goodbye,
     pool::{Held, Place, Shared, Terms},
 };
 use crate::{
@@ -46,6 +48,13 @@ const SEND_BUFFER: usize = 64 * 1024;
 
 /// Bytes of the header fields of an answer.
 const HEADER_LIST: u32 = 64 * 1024;
+
+/// Least time for an answer to the question whether somebody is there.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Silence after which the kernel asks whether the other machine is still there, and
+/// the pause between its questions: what holds for HTTP/1.1 and tunnels, too.
+const KERNEL_KEEP_ALIVE: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(5)];
 
 /// Where a request goes, seen from one worker.
 #[derive(Clone)]
@@ -190,10 +199,7 @@ impl Upstream {
     pub(crate) async fn tcp(&self) -> Result<TcpStream, ProxyError> {
         let stream = TcpStream::connect(self.endpoint.address()).await;
         let stream = stream.map_err(|cause| self.refused(cause))?;
-        // Small requests must not wait for the acknowledgement of the one before.
-        stream
-            .set_nodelay(true)
-            .map_err(|cause| self.refused(cause))?;
+        prepare(&stream).map_err(|cause| self.refused(cause))?;
         Ok(stream)
     }
 
@@ -232,7 +238,9 @@ impl Upstream {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (stream, mut greeting) = Heard::new(stream);
-        let handshake = builder().handshake(TokioIo::new(stream)).await;
+        let handshake = builder(self.pool().keep_alive())
+            .handshake(TokioIo::new(stream))
+            .await;
         let (sender, mut connection) =
             handshake.map_err(|cause| Unfit::Failed(self.refused(io_error(&cause))))?;
         match greeted(&mut connection, &mut greeting).await {
@@ -256,6 +264,7 @@ impl Upstream {
     {
         let limit = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
         let (open, told) = (Open::begin(&self.endpoint), Arc::clone(&limit));
+        let pool = Arc::downgrade(self.pool());
         task::spawn("upstream_connection", async move {
             let _open = open;
             let ended = poll_fn(|cx| {
@@ -266,6 +275,11 @@ impl Upstream {
                 polled
             });
             if let Err(error) = ended.await {
+                if is_annoyed(&error)
+                    && let Some(pool) = pool.upgrade()
+                {
+                    pool.leave_in_peace();
+                }
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
@@ -294,7 +308,15 @@ impl Dial {
     }
 }
 
-fn builder() -> http2::Builder<Tasks> {
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Small requests must not wait for the acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    let [silence, pause] = KERNEL_KEEP_ALIVE;
+    let keepalive = TcpKeepalive::new().with_time(silence).with_interval(pause);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+fn builder(keep_alive: Option<Duration>) -> http2::Builder<Tasks> {
     let mut builder = http2::Builder::new(Tasks);
     builder
         .initial_stream_window_size(STREAM_WINDOW)
@@ -303,6 +325,12 @@ fn builder() -> http2::Builder<Tasks> {
         .max_header_list_size(HEADER_LIST)
         // None before the peer has said how many; that is also how its greeting is noticed.
         .initial_max_send_streams(0);
+    if let Some(silence) = keep_alive {
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(silence)
+            .keep_alive_timeout((silence / 2).max(LEAST_PATIENCE));
+    }
     builder
 }
 

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Pool {
     settings: Arc<ArcSwap<Settings>>,
     state: Mutex<State>,
     open: Arc<AtomicUsize>,
+    /// The peer does not want to be asked whether it is there.
+    in_peace: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -172,11 +174,23 @@ impl Pool {
             settings: Arc::clone(settings),
             state: Mutex::default(),
             open: Arc::default(),
+            in_peace: AtomicBool::new(false),
         })
     }
 
     pub(super) fn settings(&self) -> Guard<Arc<Settings>> {
         self.settings.load()
+    }
+
+    /// After what silence a peer is asked whether it is there, if it is asked.
+    pub(super) fn keep_alive(&self) -> Option<Duration> {
+        let asks = !self.in_peace.load(Ordering::Relaxed);
+        self.settings().keep_alive.filter(|_| asks)
+    }
+
+    /// From now on the peer is not asked that any more.
+    pub(super) fn leave_in_peace(&self) {
+        self.in_peace.store(true, Ordering::Relaxed);
     }
 
     /// The HTTP/1.1 connection used last that is ready for a request.

@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Duration,
     /// Age after which a connection takes no new requests.
     pub(crate) max_age: Option<Duration>,
+    /// Silence after which the peer of a shared connection is asked for a sign of life.
+    pub(crate) keep_alive: Option<Duration>,
     /// Most connections of one worker.
     pub(crate) max_connections: Option<usize>,
 }
@@ -34,6 +36,7 @@ impl Settings {
             connect_timeout: cluster.connect_timeout,
             idle_timeout: cluster.idle_timeout,
             max_age: cluster.max_connection_age,
+            keep_alive: cluster.keep_alive,
             max_connections: cluster.max_connections,
         }
     }

@@ -72,6 +72,15 @@ pub struct Cluster {
     #[serde(default, with = "units::optional_duration")]
     #[schemars(with = "Option<units::DurationText>")]
     pub max_connection_age: Option<Duration>,
+    /// Silence on an HTTP/2 connection with requests after which its peer is asked
+    /// whether it is still there; without an answer within half of it (1 s at least) the
+    /// connection is given up. None: nobody is asked.
+    #[serde(
+        default = "Cluster::default_keep_alive",
+        with = "units::optional_duration"
+    )]
+    #[schemars(with = "Option<units::DurationText>")]
+    pub keep_alive: Option<Duration>,
     /// Most connections to one endpoint, for each worker; a request that would need
     /// one more is shed. None: no cap.
     #[serde(default)]
@@ -100,6 +109,7 @@ impl Cluster {
             connect_timeout: Self::default_connect_timeout(),
             idle_timeout: Self::default_idle_timeout(),
             max_connection_age: None,
+            keep_alive: Self::default_keep_alive(),
             max_connections: None,
         }
     }
@@ -116,6 +126,10 @@ impl Cluster {
     }
     fn default_connect_timeout() -> Duration {
         Duration::from_secs(1)
+    }
+    #[expect(clippy::unnecessary_wraps, reason = "it is a default for serde")]
+    fn default_keep_alive() -> Option<Duration> {
+        Some(Duration::from_secs(10)) // Linkerd's between proxies
     }
     fn default_idle_timeout() -> Duration {
         // Less than the 5 s after which Node.js and uvicorn close theirs, so that the

@@ -12,7 +12,7 @@ mod forwarded;
 use std::{convert::Infallible, future::Future, sync::Arc};
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     header::{
         CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
         UPGRADE,
@@ -68,6 +68,8 @@ where
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        if upgrade.is_some() {
             tunnel::join(&mut response, upgrade, &self.drain);
         }
         Ok(response)
@@ -75,8 +77,12 @@ where
 }
 
 /// Leaves `Upgrade` in place where another protocol can be had, and returns the
-/// connection that would speak it.
+/// connection that would speak it, or be the tunnel of a `CONNECT`.
 fn strip_request(request: &mut Request) -> Option<OnUpgrade> {
+    if request.method() == Method::CONNECT {
+        strip(request.headers_mut());
+        return request.extensions_mut().remove::<OnUpgrade>();
+    }
     let headers = request.headers();
     let wanted = headers.contains_key(UPGRADE)
         && request.version() == Version::HTTP_11
@@ -84,7 +90,7 @@ fn strip_request(request: &mut Request) -> Option<OnUpgrade> {
         && !asks_for_http2(headers);
     let protocols = wanted.then(|| request.headers().get(UPGRADE).cloned());
     strip(request.headers_mut());
-    let protocols = protocols.flatten()?; // else the connection stays: for a tunnel of CONNECT
+    let protocols = protocols.flatten()?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>()?;
     request.headers_mut().insert(UPGRADE, protocols);
     Some(upgrade)

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::request::Parts;
+use http::{header::UPGRADE, request::Parts};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 use mesh_telemetry::{
@@ -73,6 +73,7 @@ fn head_of(request: &Request) -> Parts {
     copy.uri_mut().clone_from(request.uri());
     *copy.version_mut() = request.version();
     copy.headers_mut().clone_from(request.headers());
+    copy.headers_mut().remove(UPGRADE); // nobody is there to speak another protocol with
     copy.into_parts().0
 }
 

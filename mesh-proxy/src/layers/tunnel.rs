@@ -2,43 +2,24 @@
 //! what goes through, so there are no routes, retries or faults inside it; its
 //! endpoint comes from the balancer, and its bytes are counted.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::Method;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use mesh_telemetry::{
-    proxy::{self, Direction},
-    task,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes},
-    time::{Instant, sleep, timeout},
-};
+use mesh_telemetry::proxy::{self, Direction};
+use tokio::time::{Instant, timeout};
 
 use super::{Around, Fallible, passing::Detour};
 use crate::{
-    body::{Body, Request, Response},
+    body::{Request, Response},
     call::Call,
     client::Upstream,
-    cluster::{Cluster, Endpoint, Permit},
+    cluster::{Cluster, Endpoint},
     error::ProxyError,
     policy::authority,
     shared::Shared,
     tls::{Alpn, Stream},
+    tunnel::{self, Duplex, Terms},
 };
-
-/// Buffer of each way.
-const BUFFER: usize = 16 * 1024;
 
 /// Silence after which a tunnel is closed: whoever keeps a connection in reserve does
 /// so for minutes; Envoy's figure for TCP.
@@ -58,20 +39,18 @@ impl Tunnel {
         }
     }
 
-    async fn open(&self, mut request: Request) -> Result<Response, ProxyError> {
-        let cluster = self.cluster(&request)?;
+    async fn open(&self, cluster: &Arc<Cluster>) -> Result<Response, ProxyError> {
         let permit = cluster.pick(None, None, &self.shared.random, Instant::now())?;
         let within = cluster.settings().connect_timeout;
-        let upstream = connect(permit.endpoint(), within).await?;
-        let inside = Inside {
-            upgrade: hyper::upgrade::on(&mut request),
-            upstream: Counted::new(upstream, cluster.name()),
-            _permit: permit,
+        let far = connect(permit.endpoint(), within).await?;
+        let opening = async { Ok(Box::new(far) as Box<dyn Duplex>) };
+        let (head, _) = http::Response::new(()).into_parts();
+        let terms = Terms {
+            idle: Some(LONGEST_SILENCE),
+            meter: proxy::Tunnel::open(cluster.name()),
+            kept: permit, // the tunnel is load of its endpoint
         };
-        let (tracker, give_up) = (&self.shared.drain.connections, &self.shared.drain.give_up);
-        let inside = give_up.clone().run_until_cancelled_owned(inside.run());
-        task::spawn("tunnel", tracker.track_future(inside));
-        Ok(Response::new(Body::empty()))
+        Ok(tunnel::begin(head, opening, terms))
     }
 
     fn cluster(&self, request: &Request) -> Result<Arc<Cluster>, ProxyError> {
@@ -97,7 +76,8 @@ impl<Next: Fallible<Call>> Around<Call, Next> for Tunnel {
         if !self.is_allowed {
             return Err(ProxyError::ConnectMethod);
         }
-        self.open(call.request).await
+        let cluster = self.cluster(&call.request)?;
+        self.open(&cluster).await
     }
 }
 
@@ -112,94 +92,4 @@ async fn connect(endpoint: &Arc<Endpoint>, within: Duration) -> Result<Stream, P
                 after: within,
             })
         })
-}
-
-/// An open tunnel.
-struct Inside {
-    upgrade: OnUpgrade,
-    upstream: Counted,
-    /// The tunnel is load of its endpoint.
-    _permit: Permit,
-}
-
-impl Inside {
-    async fn run(mut self) {
-        let Ok(caller) = self.upgrade.await else {
-            return; // the caller left before the answer
-        };
-        let mut caller = TokioIo::new(caller);
-        let moved = Arc::clone(&self.upstream.moved);
-        let copied = tokio::select! {
-            copied = copy_bidirectional_with_sizes(&mut caller, &mut self.upstream, BUFFER, BUFFER) => copied.map(drop),
-            () = silence(&moved) => Ok(()),
-        };
-        if let Err(error) = copied {
-            tracing::debug!(%error, "a tunnel broke");
-        }
-    }
-}
-
-/// Resolves when nothing has moved for long.
-async fn silence(moved: &AtomicU64) {
-    loop {
-        let before = moved.load(Relaxed);
-        sleep(LONGEST_SILENCE).await;
-        if moved.load(Relaxed) == before {
-            return;
-        }
-    }
-}
-
-/// The far side, whose bytes are counted.
-struct Counted {
-    stream: Stream,
-    meter: proxy::Tunnel,
-    /// All bytes so far.
-    moved: Arc<AtomicU64>,
-}
-
-impl Counted {
-    fn new(stream: Stream, cluster: &str) -> Self {
-        Self {
-            stream,
-            meter: proxy::Tunnel::open(cluster),
-            moved: Arc::default(),
-        }
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        let count = buffer.filled().len() - before;
-        self.meter.received(count);
-        self.moved.fetch_add(count as u64, Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.meter.sent(count);
-        self.moved.fetch_add(count as u64, Relaxed);
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

@@ -27,6 +27,10 @@ const HYPERS_HEADERS: usize = 100;
 /// opened together do not all come back together.
 const JITTER: f64 = 0.1;
 
+/// Silence on an HTTP/2 connection after which its caller is asked whether it is still
+/// there, and how long the answer may take.
+const KEEP_ALIVE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(20)];
+
 /// See the module.
 pub(crate) struct Listening {
     /// Bounded: it is a label.
@@ -100,7 +104,10 @@ fn http1_builder(limits: &ListenerLimits) -> http1::Builder {
 
 fn http2_builder(limits: &ListenerLimits) -> http2::Builder<Streams> {
     let mut http = http2::Builder::new(Streams);
+    let [silence, patience] = KEEP_ALIVE;
     http.timer(TokioTimer::new())
+        .keep_alive_interval(silence)
+        .keep_alive_timeout(patience)
         .max_concurrent_streams(limits.max_streams)
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX));
     http

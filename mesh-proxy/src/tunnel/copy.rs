@@ -3,16 +3,14 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
 
+use mesh_telemetry::proxy;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
+    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes},
     time::{Instant, sleep_until},
 };
 
@@ -28,17 +26,23 @@ pub(super) enum Ended {
     Failed(BodyError),
 }
 
+/// Buffer of each way, bytes.
+const BUFFER: usize = 16 * 1024;
+
 /// Copies both ways. One side that ends is told to the other, which may go on
-/// (half-close); a side that does not read is not read for. `idle` ends a silence.
+/// (half-close); a side that does not read is not read for. `idle` ends a silence;
+/// `meter` counts what goes to the far side, and comes from there.
 pub(super) async fn copy(
     near: impl AsyncRead + AsyncWrite + Unpin,
     far: impl AsyncRead + AsyncWrite + Unpin,
     idle: Option<Duration>,
+    meter: &proxy::Tunnel,
 ) -> Ended {
-    let clock = Arc::new(Clock::new());
-    let (mut near, mut far) = (Side::new(near, &clock), Side::new(far, &clock));
+    let clock = &Clock::new();
+    let mut near = Side::new(near, clock, None);
+    let mut far = Side::new(far, clock, Some(meter));
     let copied = tokio::select! {
-        copied = copy_bidirectional(&mut near, &mut far) => copied,
+        copied = copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER, BUFFER) => copied,
         () = clock.silence(idle) => return Ended::Failed(BodyError::new(ProxyError::Idle)),
     };
     match copied {
@@ -85,17 +89,19 @@ impl Clock {
 }
 
 /// One side of a tunnel, watched.
-struct Side<T> {
+struct Side<'a, T> {
     stream: T,
-    clock: Arc<Clock>,
+    clock: &'a Clock,
+    meter: Option<&'a proxy::Tunnel>,
     broke: AtomicBool,
 }
 
-impl<T> Side<T> {
-    fn new(stream: T, clock: &Arc<Clock>) -> Self {
+impl<'a, T> Side<'a, T> {
+    fn new(stream: T, clock: &'a Clock, meter: Option<&'a proxy::Tunnel>) -> Self {
         Self {
             stream,
-            clock: Arc::clone(clock),
+            clock,
+            meter,
             broke: AtomicBool::new(false),
         }
     }
@@ -110,24 +116,31 @@ impl<T> Side<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Side<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Side<'_, T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if let Some(meter) = self.meter {
+            meter.received(buffer.filled().len() - before);
+        }
         self.watch(polled)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Side<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Side<'_, T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let (Some(meter), Poll::Ready(Ok(count))) = (self.meter, &polled) {
+            meter.sent(*count);
+        }
         self.watch(polled)
     }
 

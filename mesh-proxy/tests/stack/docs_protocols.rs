@@ -1,9 +1,15 @@
 //! The example of docs/protocols.md runs, and does what the page says.
 
+use std::net::SocketAddr;
+
 use http::Version;
 use mesh_proxy::config::{SidecarConfig, check_sidecar};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-use crate::support::{App, FREE, Proxy, get, send};
+use crate::{
+    peers::{http2, read_head, speaking},
+    support::{App, FREE, Proxy, full, get, send, within},
+};
 
 const PAGE: &str = include_str!("../../../docs/protocols.md");
 
@@ -17,19 +23,24 @@ fn example() -> SidecarConfig {
     config
 }
 
-#[tokio::test]
-async fn the_documented_pair_carries_http1_over_http2_and_gives_http1_back() {
-    let app = App::fine().await;
+/// The example as two sidecars, one beside the application, one beside its caller.
+fn pair(application: SocketAddr) -> (Proxy, Proxy) {
     let (mut node, mut caller) = (example(), example());
     node.outbound = None;
     let inbound = node.inbound.as_mut().unwrap();
-    (inbound.listen, inbound.application) = (FREE, app.address);
+    (inbound.listen, inbound.application) = (FREE, application);
     let node = Proxy::start(node);
     caller.inbound = None;
     caller.outbound.as_mut().unwrap().listen = FREE;
     let chat = caller.policy.clusters.get_mut("chat").unwrap();
     chat.endpoints = vec![node.inn().to_string()];
-    let caller = Proxy::start(caller);
+    (node, Proxy::start(caller))
+}
+
+#[tokio::test]
+async fn the_documented_pair_carries_http1_over_http2_and_gives_http1_back() {
+    let app = App::fine().await;
+    let (_node, caller) = pair(app.address);
     let answer = send(caller.out(), get("chat", "/")).await;
     assert_eq!(answer.body, "ok");
     let seen = &app.seen()[0];
@@ -39,4 +50,36 @@ async fn the_documented_pair_carries_http1_over_http2_and_gives_http1_back() {
         seen.headers["forwarded"],
         "for=127.0.0.1;host=chat;proto=http"
     );
+}
+
+#[tokio::test]
+async fn an_application_of_http1_answers_a_caller_of_http2() {
+    let app = App::fine().await;
+    let (_node, caller) = pair(app.address);
+    let ask = http::Request::get("http://chat/").body(full("")).unwrap();
+    let answer = http2(caller.out()).await.send_request(ask).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(app.seen()[0].version, Version::HTTP_11);
+}
+
+/// The headers of the page's WebSocket command open one.
+#[tokio::test]
+async fn the_documented_handshake_opens_a_websocket() {
+    let (_, command) = PAGE.split_once("curl --http1.1").unwrap();
+    let (command, _) = command.split_once("\nwebsocat").unwrap();
+    let headers: Vec<&str> = command.split('\'').skip(1).step_by(2).collect();
+    let application = speaking(|_, mut stream| async move {
+        let head = read_head(&mut stream).await.to_ascii_lowercase();
+        assert!(head.contains("upgrade: websocket"), "{head}");
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
+upgrade: websocket\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+    })
+    .await;
+    let (_node, caller) = pair(application);
+    let mut stream = TcpStream::connect(caller.out()).await.unwrap();
+    let ask = format!("GET / HTTP/1.1\r\n{}\r\n\r\n", headers.join("\r\n"));
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let head = within(read_head(&mut stream)).await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
 }

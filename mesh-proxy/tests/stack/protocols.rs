@@ -481,7 +481,7 @@ async fn an_unused_connection_is_closed_although_nothing_more_is_asked() {
     assert_eq!(app.accepted(), 2);
     let closed = Arc::new(Semaphore::new(0));
     let told = Arc::clone(&closed);
-    let old = crate::peers::speaking(move |_, mut stream| {
+    let old = speaking(move |_, mut stream| {
         let told = Arc::clone(&told);
         async move {
             use tokio::io::AsyncWriteExt as _;

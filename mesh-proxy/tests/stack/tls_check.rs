@@ -9,8 +9,11 @@ use crate::{
     support::{FREE, config, policy},
 };
 
+/// An application that nobody asks.
+const NOWHERE: std::net::SocketAddr = std::net::SocketAddr::new(FREE.ip(), 9);
+
 fn with_listener(tls: ListenerTls) -> SidecarConfig {
-    let mut config = config("payments", Some(FREE), policy("{}", &[]));
+    let mut config = config("payments", Some(NOWHERE), policy("{}", &[]));
     config.inbound.as_mut().unwrap().tls = Some(tls);
     config
 }

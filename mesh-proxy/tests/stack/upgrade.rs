@@ -279,3 +279,27 @@ async fn a_caller_who_leaves_a_tunnel_is_told_from_an_upstream_that_breaks() {
         "{record}"
     );
 }
+
+#[tokio::test]
+async fn a_mirrored_copy_asks_for_no_other_protocol() {
+    let shadow = App::fine().await;
+    let yaml = "
+clusters: { payments: { endpoints: [$app] }, shadow: { endpoints: [$shadow] } }
+routes: [{ name: payments, match: {}, cluster: payments, mirror: { cluster: shadow, percent: 100 } }]
+";
+    let apps = [("app", parrot().await), ("shadow", shadow.address)];
+    let proxy = Proxy::outbound(policy(yaml, &apps));
+    let (mut stream, _) = ask(proxy.out()).await;
+    read(&mut stream, b"hello").await;
+    within(async {
+        while shadow.count() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    let copy = &shadow.seen()[0].headers;
+    assert!(
+        !copy.contains_key("upgrade") && !copy.contains_key("connection"),
+        "{copy:?}"
+    );
+}

@@ -19,10 +19,15 @@ use crate::{
 };
 
 fn orders(settings: &str, route: &str, app: SocketAddr) -> Proxy {
+    let route = if route.contains("deadline: ") {
+        route.to_owned()
+    } else {
+        format!("deadline: 10s, {route}")
+    };
     let yaml = format!(
         "
 clusters: {{ payments: {{ endpoints: [$app], consecutive_failures: 0, {settings} }} }}
-routes: [{{ name: payments, match: {{}}, cluster: payments, deadline: 10s, {route} }}]
+routes: [{{ name: payments, match: {{}}, cluster: payments, {route} }}]
 "
     );
     Proxy::outbound(policy(&yaml, &[("app", app)]))
@@ -408,4 +413,58 @@ async fn a_slow_upstream_holds_the_caller_back() {
         );
         caller.abort();
     }
+}
+
+/// Says hello in HTTP/2, takes requests and never says anything again.
+async fn frozen() -> SocketAddr {
+    speaking(|_, mut stream| async move {
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        stream.write_all(&settings).await.unwrap();
+        let mut space = [0; 1024];
+        while let Ok(1..) = stream.read(&mut space).await {}
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_peer_of_http2_is_found_although_there_is_no_attempt_timeout() {
+    let proxy = orders(
+        "protocol: http2, keep_alive: 2s",
+        "deadline: 1h",
+        frozen().await,
+    );
+    let begun = tokio::time::Instant::now();
+    let answer = within(send(proxy.out(), get("payments", "/"))).await;
+    assert_eq!(
+        (answer.status, answer.reason()),
+        (StatusCode::BAD_GATEWAY, "upstream_reset")
+    );
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_annoyed_by_pings_is_left_in_peace() {
+    let listening = speaking(|number, stream: TcpStream| async move {
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let Some(Ok((_, mut respond))) = connection.accept().await else {
+            return;
+        };
+        if number == 1 {
+            connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+            let _ = connection.accept().await;
+            return;
+        }
+        // As long as nobody reads here, no ping is answered.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let answer = http::Response::new(());
+        respond.send_response(answer, true).unwrap();
+        let _ = connection.accept().await;
+    })
+    .await;
+    let settings = "protocol: http2, keep_alive: 2s";
+    let proxy = orders(settings, "deadline: 1h", listening);
+    let once = within(send(proxy.out(), post("payments", "/", "x"))).await;
+    assert!(once.status.is_server_error(), "{once:?}");
+    let again = within(send(proxy.out(), post("payments", "/", "x"))).await;
+    assert_eq!(again.status, StatusCode::OK, "{again:?}");
 }

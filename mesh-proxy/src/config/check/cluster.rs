@@ -2,7 +2,11 @@
 
 use http::{HeaderName, uri::PathAndQuery};
 
-use super::{Findings, is_name, name_expected, policy::positive, tls};
+use super::{
+    Findings, is_name, name_expected,
+    policy::{bounded, positive},
+    tls,
+};
 use crate::config::{Balance, Cluster, Dns, DnsRecord, HealthCheck, Probe, SuccessRate};
 
 pub(super) fn check(name: &str, cluster: &Cluster, found: &mut Findings) {
@@ -33,10 +37,28 @@ pub(super) fn check(name: &str, cluster: &Cluster, found: &mut Findings) {
     if let Some(settings) = &cluster.health_check {
         found.under("health_check", |found| health_check(settings, found));
     }
-    positive("connect_timeout", cluster.connect_timeout, found);
+    connections(cluster, found);
     if let Some(settings) = &cluster.tls {
         found.under("tls", |found| tls::upstream(settings, found));
     }
+}
+
+fn connections(cluster: &Cluster, found: &mut Findings) {
+    positive("connect_timeout", cluster.connect_timeout, found);
+    positive("idle_timeout", cluster.idle_timeout, found);
+    for (key, time) in [
+        ("max_connection_age", cluster.max_connection_age),
+        ("keep_alive", cluster.keep_alive),
+    ] {
+        if let Some(time) = time {
+            positive(key, time, found);
+        }
+    }
+    found.expect(
+        cluster.max_connections != Some(0),
+        "max_connections",
+        || "0 lets no request through: expected 1 or more, or leave it out for no cap".to_owned(),
+    );
 }
 
 fn ejection(cluster: &Cluster, found: &mut Findings) {
@@ -46,6 +68,7 @@ fn ejection(cluster: &Cluster, found: &mut Findings) {
     });
     positive("ejection", cluster.ejection, found);
     if let Some(longest) = cluster.max_ejection {
+        bounded("max_ejection", longest, found);
         let first = cluster.ejection;
         found.expect(longest >= first, "max_ejection", || {
             format!("{longest:?} is shorter than `ejection`, {first:?}: expected at least as much")
@@ -129,6 +152,7 @@ fn dns(settings: &Dns, found: &mut Findings) {
     }
     positive("min_ttl", settings.min_ttl, found);
     let (least, most) = (settings.min_ttl, settings.max_ttl);
+    bounded("max_ttl", most, found);
     found.expect(least <= most, "max_ttl", || {
         format!("{most:?} is shorter than `min_ttl`, {least:?}: expected at least as much")
     });

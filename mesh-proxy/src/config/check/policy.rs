@@ -52,4 +52,15 @@ pub(super) fn positive(key: &str, value: Duration, found: &mut Findings) {
     found.expect(!value.is_zero(), key, || {
         "0 is too short: expected more than nothing, as `250ms`".to_owned()
     });
+    bounded(key, value, found);
+}
+
+/// Longest time of any setting: sums of times must stay within the clock's range.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
+
+/// A time that may be 0.
+pub(super) fn bounded(key: &str, value: Duration, found: &mut Findings) {
+    found.expect(value <= LONGEST, key, || {
+        "is too long: expected at most a year; leave an optional time out for no end".to_owned()
+    });
 }

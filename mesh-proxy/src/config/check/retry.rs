@@ -1,6 +1,9 @@
 //! Retries and hedges.
 
-use super::{Findings, policy::positive};
+use super::{
+    Findings,
+    policy::{bounded, positive},
+};
 use crate::config::{Hedge, RetryPolicy, Route};
 
 /// Most tries of one request: beyond this a retry policy is an outage amplifier.
@@ -37,6 +40,7 @@ fn check_retry(retry: &RetryPolicy, found: &mut Findings) {
         });
     });
     let (base, cap) = (retry.backoff_base, retry.backoff_cap);
+    bounded("backoff_cap", cap, found);
     found.expect(base <= cap, "backoff_base", || {
         format!("{base:?} is more than `backoff_cap` {cap:?}")
     });

@@ -142,9 +142,6 @@ fn check_times(route: &Route, found: &mut Findings) {
     if let Some(idle) = route.idle_timeout {
         positive("idle_timeout", idle, found);
     }
-    if let Some(idle) = route.idle_timeout {
-        positive("idle_timeout", idle, found);
-    }
     let bounded = route.deadline_covers_body || route.idle_timeout.is_some();
     found.expect(bounded, "deadline_covers_body", || {
         "nothing would ever end a stream that has gone silent: give `idle_timeout`, too, as `1m`".to_owned()

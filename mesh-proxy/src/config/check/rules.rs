@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Findings;
+use super::{Findings, policy::bounded};
 use crate::config::Rule;
 
 /// Reports what is wrong with a list of rules under the key `chaos`.
@@ -40,7 +40,9 @@ fn check_rule(rule: &Rule, found: &mut Findings) {
         found.expect(!delay.0.is_zero(), "delay", || {
             "a delay of 0 does nothing: expected more, as `200ms`".to_owned()
         });
+        bounded("delay", delay.0, found);
     }
+    bounded("for", rule.ttl, found);
     found.expect(!rule.ttl.is_zero(), "for", || {
         "the rule would end as it begins: expected more than 0, as `10m`".to_owned()
     });

@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::{connect, limited, orders, raw, until};
-use crate::support::{App, FREE, Proxy, config, policy};
+use crate::support::{App, FREE, Proxy, config, policy, within};
 
 #[tokio::test]
 async fn a_tunnel_is_refused_unless_it_is_allowed() {
@@ -40,8 +40,23 @@ async fn an_allowed_tunnel_carries_bytes_both_ways_to_the_cluster_of_its_name() 
     far.write_all(b"\xff pong").await.unwrap();
     let head = until(&mut caller, "pong").await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(
+        proxy.sink.take().is_empty(),
+        "the record ends with the tunnel"
+    );
     drop(far);
     assert_eq!(super::rest(&mut caller).await, "");
+    drop(caller);
+    let record = within(async {
+        loop {
+            if let Some(record) = proxy.sink.take().first() {
+                return record.describe();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    assert!(record.contains("status_code=200"), "{record}");
 }
 
 #[tokio::test]

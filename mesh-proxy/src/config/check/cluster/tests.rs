@@ -42,6 +42,13 @@ fn every_setting_that_cannot_work_is_named() {
             "slow_start",
         ),
         ("{ slow_start: 0s }", "slow_start"),
+        ("{ connect_timeout: 0s }", "connect_timeout"),
+        ("{ idle_timeout: 0s }", "idle_timeout"),
+        ("{ idle_timeout: 9999years }", "idle_timeout"),
+        ("{ max_connection_age: 0s }", "max_connection_age"),
+        ("{ keep_alive: 0s }", "keep_alive"),
+        ("{ max_connections: 0 }", "max_connections"),
+        ("{ max_ejection: 9999years }", "max_ejection"),
         ("{ health_check: { http: health } }", "health_check.http"),
         ("{ health_check: { tcp: false } }", "health_check.tcp"),
         (
