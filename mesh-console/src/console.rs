@@ -21,7 +21,7 @@ use crate::{
     http::{self, Assets, Guard},
     otlp::{self, Receiver},
     registry::Registry,
-    roster::Roster,
+    roster::{Now, Roster},
     shared::Shared,
     traces::TraceStore,
 };
@@ -157,6 +157,8 @@ impl Console {
             clock: self.clock,
         });
         let page = http::router(Arc::clone(&shared), guard, assets).merge(health);
+        // Before anybody can register: a guest that comes at once is told to everybody, too.
+        let guests = shared.roster.watch();
         let servers = [
             serve("console_page", self.page, page, &shutdown),
             serve(
@@ -168,7 +170,7 @@ impl Console {
             serve("console_otlp_http", self.otlp_http, receiver, &shutdown),
         ];
         let watching = task::spawn("console_watch", watch_edges(Arc::clone(&shared)));
-        let meshing = task::spawn("console_guests", follow_guests(Arc::clone(&shared)));
+        let meshing = task::spawn("console_guests", follow_guests(Arc::clone(&shared), guests));
         let expiring = task::spawn("console_expire", async move {
             shared.chaos.expire(shared.shutdown.clone()).await;
         });
@@ -181,9 +183,8 @@ impl Console {
 }
 
 /// Tells everybody when guests come or go.
-async fn follow_guests(shared: Arc<Shared>) {
-    let mut roster = shared.roster.watch();
-    while roster.changed().await.is_ok() {
+async fn follow_guests(shared: Arc<Shared>, mut guests: watch::Receiver<Now>) {
+    while guests.changed().await.is_ok() {
         shared.chaos.remesh().await;
     }
 }

@@ -115,11 +115,14 @@ impl Registry {
             if let Some(old) = all.by_key.insert(key.clone(), sidecar) {
                 old.replaced.cancel();
             }
+            // Inside the lock: else the end of its last stream, which comes at the same
+            // time, would take out the guest that has just come back.
+            match guest {
+                Some(guest) => self.roster.welcome(guest),
+                None => self.roster.part(&key.0, &key.1),
+            }
             all.streams
         };
-        if let Some(guest) = guest {
-            self.roster.welcome(guest);
-        }
         self.activity.add("sidecar", text);
         self.bump();
         Ok(Hold {
@@ -214,10 +217,13 @@ impl Registry {
         let gone = {
             let mut all = self.lock();
             let current = all.by_key.get_mut(key).filter(|one| one.stream == stream);
-            current.map(|sidecar| sidecar.connected = false).is_some()
+            let gone = current.map(|sidecar| sidecar.connected = false).is_some();
+            if gone {
+                self.roster.part(&key.0, &key.1);
+            }
+            gone
         };
         if gone {
-            self.roster.part(&key.0, &key.1);
             let text = format!("the sidecar of {} disconnected", key.1);
             self.activity.add("sidecar", text);
             self.bump();
@@ -271,5 +277,45 @@ fn reachable(addr: SocketAddr, peer: IpAddr) -> SocketAddr {
         SocketAddr::new(peer, addr.port())
     } else {
         addr
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::{clock::Clock, mesh_file::MeshFile};
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn guest() -> Registration {
+        Registration {
+            service: "reviews".to_owned(),
+            instance: "reviews-1".to_owned(),
+            guest: true,
+            inbound: Some(SocketAddr::new(HERE, 7001)),
+            metrics: SocketAddr::new(HERE, 7002),
+            admin: SocketAddr::new(HERE, 7003),
+            pid: 1,
+            version: "1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_guest_that_comes_back_while_its_old_stream_ends_stays() {
+        let file = MeshFile::parse("mesh: m\nservices: { a: {} }").unwrap();
+        let roster = Roster::new(Arc::new(file));
+        let activity = Arc::new(ActivityLog::new(Clock::default()));
+        let registry = Arc::new(Registry::new(roster.clone(), activity));
+        let mut hold = registry.register(guest(), HERE).unwrap();
+        for round in 0..2000 {
+            let end = std::thread::spawn(move || drop(hold));
+            hold = registry.register(guest(), HERE).unwrap();
+            end.join().unwrap();
+            assert!(roster.mesh().services.contains_key("reviews"), "{round}");
+        }
+        drop(hold);
+        assert!(!roster.mesh().services.contains_key("reviews"));
     }
 }

@@ -32,6 +32,9 @@ use crate::{
 /// its application's, and well within the 10 s after which supervisors kill.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// Time for what is given up after that to end; it needs no more than its turn.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A sidecar that handles requests; see [`crate::run`] for one with telemetry and
 /// its page around it.
 pub struct Sidecar {
@@ -264,12 +267,14 @@ impl Sidecar {
             );
         }
         self.drain.give_up.cancel();
-        if let Some(log) = self.shared.sink.access_log() {
-            log.flush().await;
-        }
+        // Those that are given up end at once, and are logged when they do.
+        let _ = timeout(LAST_WORDS, self.drain.connections.wait()).await;
         self.end.cancel();
         for worker in self.workers {
             let _ = worker.await; // an error means that the worker has ended
+        }
+        if let Some(log) = self.shared.sink.access_log() {
+            log.flush().await;
         }
     }
 }

@@ -41,7 +41,7 @@ impl Found {
 
 /// Follows a name for ever.
 pub(super) async fn follow(members: Arc<Members>, settings: Dns) {
-    let names = Names::of(&settings);
+    let mut names = Names::of(&settings);
     let random = Random::from_system();
     let mut failures = 0;
     loop {
@@ -49,6 +49,9 @@ pub(super) async fn follow(members: Arc<Members>, settings: Dns) {
             Ok(names) => names.look_up(&settings).await,
             Err(error) => Err(error.clone()),
         };
+        if matches!(result, Err(LookupError::Failed(_))) {
+            names = Names::of(&settings); // the system's servers may be others now
+        }
         let pause = learn(&members, &settings, result, &mut failures);
         sleep(pause.mul_f64(1.0 - JITTER * random.unit())).await;
     }

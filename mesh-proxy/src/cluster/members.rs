@@ -40,6 +40,8 @@ pub(crate) struct Members {
     draining: AtomicUsize,
     /// The policy has dropped the cluster: its gauges are nobody's any more.
     retired: AtomicBool,
+    /// Held while the gauges are set.
+    reporting: Mutex<()>,
     state: watch::Sender<State>,
     /// Whose turn it is, where endpoints take turns.
     pub(super) turn: AtomicUsize,
@@ -86,6 +88,7 @@ impl Members {
             plan: Mutex::default(),
             draining: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
+            reporting: Mutex::new(()),
             state: watch::Sender::default(),
             turn: AtomicUsize::new(0),
         })
@@ -154,6 +157,9 @@ impl Members {
     /// Takes over an answer of discovery; none: there was none, and the last one stays.
     pub(super) fn found(self: &Arc<Self>, found: Option<Vec<Found>>, now: Instant) {
         let mut plan = self.plan();
+        if self.retired.load(Ordering::Relaxed) {
+            return; // asked while the cluster was still there
+        }
         if let Some(found) = found
             && found != plan.found
         {
@@ -171,6 +177,10 @@ impl Members {
         self.state.send_modify(|state| state.pending = false);
         self.assemble(&plan, now);
         // The name may return before the last request of its old endpoints has ended.
+        let _reporting = self
+            .reporting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.retired.store(true, Ordering::Relaxed);
         self.emit_counts(&Set::default(), 0);
     }
@@ -285,10 +295,19 @@ impl Members {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Workers report when requests end: one at a time, so that the last to say
+    /// something says what holds.
     fn report(&self) {
+        let reporting = self
+            .reporting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let set = self.load();
         if !self.retired.load(Ordering::Relaxed) {
-            self.emit_counts(&self.load(), self.draining());
+            self.emit_counts(&set, self.draining());
         }
+        // Before the set: with its last reader its endpoints go, which report that.
+        drop(reporting);
     }
 
     fn emit_counts(&self, set: &Set, draining: usize) {

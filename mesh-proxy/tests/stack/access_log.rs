@@ -230,3 +230,25 @@ fn a_log_that_cannot_be_written_is_told_before_the_start() {
     log.sample = 2.0;
     assert!(problem(log).starts_with("access_log.sample: "));
 }
+
+#[tokio::test]
+async fn a_request_that_the_end_of_the_drain_cuts_off_has_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let app = crate::support::serve(|_| std::future::pending()).await;
+    let mut config = config("orders", None, policy(POLICY, &[("app", app)]));
+    config.access_log = Some(to(&path));
+    let proxy = Proxy::start(config);
+    let caller = crate::support::open(proxy.out(), get("payments", "/cut-off"));
+    let caller = mesh_telemetry::task::spawn("caller", caller);
+    within(async {
+        while proxy.admin("/clusters").await[0]["endpoints"][0]["in_flight"] == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    within(proxy.sidecar.drain()).await; // waits for it as long as it may, and gives up
+    assert!(within(caller).await.unwrap().is_err());
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains("/cut-off"), "{text}");
+}

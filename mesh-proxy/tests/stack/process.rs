@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::net::TcpStream;
+
 use crate::support::{get, send};
 
 /// A folder that is gone with the test.
@@ -102,7 +104,8 @@ impl Running {
         });
         let running = Self { child, ports, said };
         until("it listens", async || {
-            tokio::net::TcpStream::connect(ports.0[1]).await.is_ok()
+            let [outbound, admin, metrics] = ports.0.map(TcpStream::connect);
+            outbound.await.is_ok() && admin.await.is_ok() && metrics.await.is_ok()
         })
         .await;
         running

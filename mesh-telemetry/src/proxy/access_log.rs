@@ -15,13 +15,16 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     time::Duration,
 };
 
 use metrics::Counter;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use super::record::Record;
 use crate::{catalog, register::counter, sampling::Sampling};
@@ -41,6 +44,9 @@ const SHARDS: usize = 16;
 
 /// How long the end of the process waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Pause before a full queue is asked again.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// How lines look and which requests get one.
 #[derive(Clone, Debug)]
@@ -112,10 +118,17 @@ impl AccessLog {
 
     /// Writes what was logged until now, and waits for that, but not for long.
     pub async fn flush(&self) {
+        let _ = timeout(LAST_LINES, self.flushed()).await; // a slow disk ends the wait
+    }
+
+    async fn flushed(&self) {
         let (told, written) = oneshot::channel();
-        if self.0.queue.try_send(Message::Flush(told)).is_ok() {
-            let _ = timeout(LAST_LINES, written).await; // a slow disk ends the wait
+        let mut message = Message::Flush(told);
+        while let Err(TrySendError::Full(again)) = self.0.queue.try_send(message) {
+            message = again;
+            sleep(RETRY).await;
         }
+        let _ = written.await; // an error: the thread has ended
     }
 
     /// Writes a line, if this request gets one.
@@ -145,9 +158,8 @@ impl AccessLog {
 
 impl Inner {
     fn hand_over(&self, block: Block) {
-        use std::sync::mpsc::TrySendError::{Disconnected, Full};
         let lines = block.lines;
-        if let Err(Full(_) | Disconnected(_)) = self.queue.try_send(Message::Write(block)) {
+        if self.queue.try_send(Message::Write(block)).is_err() {
             self.dropped.increment(lines);
         }
     }
