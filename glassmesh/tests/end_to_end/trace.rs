@@ -55,6 +55,27 @@ impl<'a> Retried<'a> {
             name, "payments",
             "the callee hangs under the try that reached it"
         );
+        self.assert_time_shrinks();
+    }
+}
+
+impl Retried<'_> {
+    /// Each sidecar on the way down to the callee had no more time than the one before.
+    fn assert_time_shrinks(&self) {
+        let spans = self.trace["spans"].as_array().unwrap();
+        let mut times: Vec<u64> = Vec::new();
+        let mut here = Some(self.callee);
+        while let Some(span) = here {
+            times.extend(tag(span, "mesh.deadline_ms").parse::<u64>().ok());
+            here = spans
+                .iter()
+                .find(|one| parent(span).is_some_and(|id| one["spanID"] == id));
+        }
+        assert!(
+            times.len() >= 4,
+            "gateway, orders twice, payments: {times:?}"
+        );
+        assert!(times.is_sorted(), "from the callee up: {times:?}");
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod args;
 pub mod clock;
 pub mod database;
+pub mod deadline;
 pub mod error;
 pub mod extract;
 pub mod id;

@@ -16,6 +16,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt};
 
 use crate::args::ServiceArgs;
+use crate::deadline;
 use crate::error::{Error, ErrorBody};
 use http_client::HttpClient;
 
@@ -74,8 +75,9 @@ impl Peer {
     }
 
     /// Sends a request, origin form, and returns the response whatever its
-    /// status. The trace goes along.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+    /// status. The trace goes along, and what is left of the caller's time.
+    pub async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+        deadline::pass_on(request.headers_mut());
         mesh_telemetry::service::client_call(&self.name, request, |request| async {
             let answer = self.service.clone().oneshot(request);
             match tokio::time::timeout(self.timeout, answer).await {

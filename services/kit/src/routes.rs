@@ -2,16 +2,19 @@
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::get;
 use http::{StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::deadline;
 use crate::error::error_response;
 use crate::extract::MAX_BODY;
 
 /// Completes a service: its description at `/openapi.json`, JSON answers for
-/// unknown paths and wrong methods, the body limit, and telemetry around all.
+/// unknown paths and wrong methods, the body limit, the caller's
+/// deadline, and telemetry around all.
 pub fn complete<S>(service: OpenApiRouter<S>, state: S) -> Router
 where
     S: Clone + Send + Sync + 'static,
@@ -32,6 +35,7 @@ pub fn finish(router: Router) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(deadline::adopt))
         .layer(mesh_telemetry::service::server_layer())
 }
 

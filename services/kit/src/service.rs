@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::args::ServiceArgs;
 use crate::database::{Database, Step};
+use crate::deadline;
 use crate::error::Error;
 use crate::peer::Peers;
 
@@ -86,12 +87,14 @@ impl Context {
     }
 
     /// Runs work to its end even if nobody waits for its result any more, as
-    /// when a caller hangs up in the middle of an order.
+    /// when a caller hangs up in the middle of an order. The caller's deadline
+    /// still holds for its calls.
     pub async fn see_through<T, F>(&self, name: &'static str, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
+        let work = deadline::carried(work);
         mesh_telemetry::task::spawn(name, self.tasks.track_future(work))
             .await
             .map_err(|_| Error::BrokenOff)?

@@ -3,6 +3,7 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -18,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 fn echo() -> Router {
     Router::new().fallback(any(|request: Request| async move {
         let host = request.headers().get("host").map(|h| h.to_str().unwrap());
-        Json(json!({ "host": host, "uri": request.uri().to_string() }))
+        let left = request.headers().get(kit::deadline::HEADER);
+        let left = left.map(|left| left.to_str().unwrap());
+        Json(json!({ "host": host, "uri": request.uri().to_string(), "left": left }))
     }))
 }
 
@@ -48,7 +51,7 @@ async fn behind_a_sidecar_a_peer_is_called_by_its_name() {
     let heard: Value = peer.get("/payments?order_id=7").await.unwrap();
     assert_eq!(
         heard,
-        json!({ "host": "payments", "uri": "/payments?order_id=7" })
+        json!({ "host": "payments", "uri": "/payments?order_id=7", "left": null })
     );
 }
 
@@ -118,4 +121,29 @@ async fn an_answer_of_another_shape_is_a_bad_gateway() {
     );
     let error = peer.get::<Value>("/x").await.unwrap_err();
     assert_eq!(error.status(), 502);
+}
+
+/// A service that takes its time over `/x`, then asks its peer.
+fn behind(peer: Peer) -> Peer {
+    let ask = move || async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        peer.get::<Value>("/y").await.map(Json)
+    };
+    let router = Router::new().route("/x", get(ask));
+    Peer::in_process("orders", kit::routes::finish(router))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_carries_what_is_left_of_its_callers_time() {
+    let orders = behind(Peer::in_process("payments", echo()));
+    for (given, left) in [
+        ("2500", json!("1500")),
+        ("900", json!("0")),
+        ("soon", Value::Null),
+    ] {
+        let call = Call::new(Method::GET, "/x").header("x-mesh-deadline-ms", given);
+        let heard: Value = orders.call(call).await.unwrap();
+        let near = heard["left"] == left || heard["left"] == "1499" || heard["left"] == "1498";
+        assert!(near, "{given}: {heard}");
+    }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use kit::idempotency::Known;
 use kit::outbox::{Message, Outbox};
-use kit::{Call, Context, Error, Id, Peer, Result, clock};
+use kit::{Call, Context, Error, Id, Peer, Result, clock, deadline};
 use mesh_telemetry::service::{ShopEvent, emit};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -181,7 +181,8 @@ impl Placing {
         Err(error)
     }
 
-    /// Makes the call now; if that fails, returns it as a promise to be kept.
+    /// Makes the call now; if that fails, returns it as a promise to be kept. The time
+    /// of whoever ordered may be what ran out, and is no limit here.
     async fn undo(&self, peer: &Peer, message: Message) -> Option<Message> {
         let call = Call::new(message.method.clone(), &message.path);
         let attempts = message.attempts + 1;
@@ -189,7 +190,7 @@ impl Placing {
             attempts,
             ..message
         };
-        peer.tell(call).await.err().map(promise)
+        deadline::lifted(peer.tell(call)).await.err().map(promise)
     }
 }
 

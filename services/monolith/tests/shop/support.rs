@@ -32,10 +32,14 @@ pub(crate) enum Fault {
 
 type Faults = Arc<Mutex<HashMap<(&'static str, Option<Method>), Fault>>>;
 
+/// Services in the order in which they were asked, and what time they were given.
+type Asked = Arc<Mutex<Vec<(&'static str, Method, Option<u64>)>>>;
+
 pub(crate) struct Shop {
     pub(crate) address: SocketAddr,
     client: Client<HttpConnector, Body>,
     faults: Faults,
+    asked: Asked,
     folder: Option<TempDir>,
     context: Context,
     shutdown: CancellationToken,
@@ -56,10 +60,12 @@ impl Shop {
     pub(crate) async fn open_in(folder: TempDir) -> Self {
         let shutdown = CancellationToken::new();
         let context = Context::new(folder.path(), Peers::default(), shutdown.clone());
-        let faults = Faults::default();
+        let (faults, asked) = (Faults::default(), Asked::default());
         let router = monolith::build_with(&context, |name, router| {
             let faults = faults.clone();
+            let asked = asked.clone();
             router.layer(from_fn(move |request, next| {
+                write_down(&asked, name, &request);
                 with_fault(name, faults.clone(), request, next)
             }))
         });
@@ -71,6 +77,7 @@ impl Shop {
             address,
             client: Client::builder(TokioExecutor::new()).build_http(),
             faults,
+            asked,
             folder: Some(folder),
             context,
             shutdown,
@@ -90,6 +97,15 @@ impl Shop {
     pub(crate) fn break_it(&self, service: &'static str, method: Option<Method>, fault: Fault) {
         let mut faults = self.faults.lock().unwrap();
         faults.insert((service, method), fault);
+    }
+
+    /// Milliseconds that the calls of this method to the service were given.
+    pub(crate) fn times_given(&self, service: &str, method: &Method) -> Vec<Option<u64>> {
+        let asked = self.asked.lock().unwrap();
+        let these = asked
+            .iter()
+            .filter(|(s, m, _)| *s == service && m == method);
+        these.map(|(_, _, left)| *left).collect()
     }
 
     pub(crate) fn repair(&self) {
@@ -181,6 +197,13 @@ impl Shop {
             .await
             .unwrap_or_else(|_| panic!("{path} never became as wanted"))
     }
+}
+
+fn write_down(asked: &Asked, name: &'static str, request: &Request) {
+    let left = request.headers().get(kit::deadline::HEADER);
+    let left = left.map(|left| left.to_str().unwrap().parse().unwrap());
+    let one = (name, request.method().clone(), left);
+    asked.lock().unwrap().push(one);
 }
 
 async fn with_fault(name: &'static str, faults: Faults, request: Request, next: Next) -> Response {
