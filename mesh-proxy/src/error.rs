@@ -150,6 +150,9 @@ pub enum ProxyError {
     /// Nothing moved for as long as a stream may be silent.
     #[error("nothing was sent for longer than `idle_timeout`")]
     Idle,
+    /// The same, while it was the caller who had more to send.
+    #[error("the request's body was not continued within `idle_timeout`")]
+    SilentCaller,
     /// The sidecar ends.
     #[error("this sidecar is being stopped")]
     Drained,
@@ -207,7 +210,7 @@ impl ProxyError {
             Self::ConnectionLimit { .. } => "connection_limit",
             Self::RequestBody(_) => "request_body",
             Self::AttemptTimeout => "attempt_timeout",
-            Self::Idle => "idle_timeout",
+            Self::Idle | Self::SilentCaller => "idle_timeout",
             Self::Drained => "drained",
             Self::Fault { .. } => "fault_abort",
             Self::RetriesExhausted(last) => last.reason(),
@@ -220,6 +223,7 @@ impl ProxyError {
         match self {
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Ambiguous(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
+            Self::SilentCaller => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
@@ -254,6 +258,7 @@ impl ProxyError {
             | Self::Denied
             | Self::Drained
             | Self::BodyTooLarge { .. }
+            | Self::SilentCaller
             | Self::Fault { .. } => Flags::NONE,
             Self::NoRoute { .. } => Flags::NO_ROUTE,
             Self::RateLimited { .. } => Flags::RATE_LIMITED,
@@ -297,6 +302,7 @@ impl ProxyError {
             | Self::BodyTooLarge { .. }
             | Self::ConnectionLimit { .. }
             | Self::Idle
+            | Self::SilentCaller
             | Self::Drained
             | Self::Deadline
             | Self::NoEndpoint { .. }
@@ -325,6 +331,7 @@ impl ProxyError {
             | Self::NoRoute { .. }
             | Self::PathTooLong
             | Self::BodyTooLarge { .. }
+            | Self::SilentCaller
             | Self::RequestBody(_) => Side::Caller,
             Self::Denied
             | Self::RateLimited { .. }

@@ -69,7 +69,7 @@ impl Bounds {
         }
         let cut = Cut::default();
         let body = std::mem::take(request.body_mut());
-        *request.body_mut() = self.hold(body, cut.clone());
+        *request.body_mut() = self.hold(body, cut.clone(), || ProxyError::SilentCaller);
         Some(cut)
     }
 
@@ -78,30 +78,30 @@ impl Bounds {
         if body.is_end_stream() || self.is_nothing() {
             return body;
         }
-        self.hold(body, Cut::default())
+        self.hold(body, Cut::default(), || ProxyError::Idle)
     }
 
     fn is_nothing(&self) -> bool {
         self.deadline.is_none() && self.idle.is_none()
     }
 
-    fn hold(&self, body: Body, cut: Cut) -> Body {
+    fn hold(&self, body: Body, cut: Cut, silent: fn() -> ProxyError) -> Body {
         Body::new(Timed {
             body,
             bounds: self.clone(),
             cut,
+            silent,
             waiting: false,
             timer: None,
         })
     }
 
-    /// Which bound is reached; none: neither.
-    fn reached(&self, now: Instant) -> Option<fn() -> ProxyError> {
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            return Some(|| ProxyError::Deadline);
-        }
-        let idle = self.idle.as_ref().is_some_and(|idle| idle.until() <= now);
-        idle.then_some(|| ProxyError::Idle)
+    fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn is_idle(&self, now: Instant) -> bool {
+        self.idle.as_ref().is_some_and(|idle| idle.until() <= now)
     }
 
     fn next(&self) -> Option<Instant> {
@@ -121,24 +121,37 @@ struct Timed {
     body: Body,
     bounds: Bounds,
     cut: Cut,
+    /// What it is called when this body should have gone on.
+    silent: fn() -> ProxyError,
     /// The reader waits for more. Before it did, nobody was silent but itself.
     waiting: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timed {
+    /// The bound that is reached, as what ends the body; none: neither.
+    fn reached(&self) -> Option<BodyError> {
+        let now = Instant::now();
+        if self.bounds.is_late(now) {
+            return Some(self.cut.because(|| ProxyError::Deadline));
+        }
+        let idle = self.bounds.is_idle(now);
+        idle.then(|| self.cut.because(self.silent))
+    }
+
     fn poll_bounds(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
         while let Some(next) = self.bounds.next() {
             let timer = self
                 .timer
                 .get_or_insert_with(|| Box::pin(sleep_until(next)));
             ready!(timer.as_mut().poll(cx));
-            if let Some(why) = self.bounds.reached(Instant::now()) {
-                return Poll::Ready(self.cut.because(why));
+            if let Some(error) = self.reached() {
+                return Poll::Ready(error);
             }
-            timer
-                .as_mut()
-                .reset(next.max(self.bounds.next().unwrap_or(next)));
+            let then = next.max(self.bounds.next().unwrap_or(next));
+            if let Some(timer) = &mut self.timer {
+                timer.as_mut().reset(then);
+            }
         }
         Poll::Pending
     }
@@ -153,6 +166,11 @@ impl http_body::Body for Timed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            // Whoever is cut on the other side of the exchange breaks this one, too.
+            let broke = self.waiting && matches!(frame, Some(Err(_)));
+            if let Some(error) = broke.then(|| self.reached()).flatten() {
+                return Poll::Ready(Some(Err(error)));
+            }
             self.waiting = false;
             self.bounds.touch();
             return Poll::Ready(frame);
