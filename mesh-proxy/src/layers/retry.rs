@@ -59,7 +59,10 @@ impl<Next: Fallible<Try>> Around<Routed, Next> for Retry {
                 next.call(one).await
             };
             match judge(&tries, result, &self.0) {
-                Judgement::Final(result) => return result,
+                Judgement::Final(result) => {
+                    tries.settle();
+                    return result;
+                }
                 Judgement::Again(pause) => sleep(pause).await,
             }
         }

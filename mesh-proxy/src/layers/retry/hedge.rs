@@ -40,6 +40,7 @@ pub(super) async fn race<Next: Fallible<Try>>(
             Some((number, outcome)) = running.next() => {
                 if running.is_empty() || usable(tries, &outcome) {
                     tries.scope().emit(RequestEvent::RaceWon { number });
+                    tries.answered_by(number, !running.is_empty());
                     return outcome;
                 }
                 if let Ok(mut answer) = outcome {

@@ -4,6 +4,7 @@
 //!
 //! Attempts that run beside one another read at their own pace, and whoever is in
 //! front reads on from the caller. An attempt that follows others ends their reading.
+//! As soon as no other can follow, nothing more is kept for one.
 
 use std::{
     collections::VecDeque,
@@ -35,6 +36,8 @@ struct Source {
     readers: u32,
     /// The first that may read on; earlier ones that are still being wound down may not.
     oldest: u32,
+    /// The only one that may read on: there will be no other.
+    last: Option<u32>,
     waiting: Arc<Waiting>,
 }
 
@@ -87,6 +90,7 @@ impl Replay {
             overflowed: false,
             readers: 0,
             oldest: 0,
+            last: None,
             waiting: Arc::default(),
         })))
     }
@@ -126,6 +130,17 @@ impl Replay {
         source.oldest = source.readers;
     }
 
+    /// The attempt of this number, from 1, is the only one that reads on, and no other
+    /// will: what it has read is let go.
+    pub(crate) fn settle(&self, number: u32) {
+        let mut source = self.source();
+        source.last = Some(number.saturating_sub(1));
+        let waiting = Arc::clone(&source.waiting);
+        drop(source);
+        // Whoever waits for more of the body holds what it has read already.
+        waiting.wake();
+    }
+
     fn source(&self) -> MutexGuard<'_, Source> {
         // A panic of another holder leaves nothing half-done that could be read wrongly.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -141,6 +156,22 @@ struct ReplayBody {
 }
 
 impl Source {
+    fn may_read(&self, reader: u32) -> bool {
+        let last = self.last.is_none_or(|last| last == reader);
+        last && reader >= self.oldest
+    }
+
+    /// What is kept at this place, and from where to read on. What the last reader
+    /// leaves behind is let go.
+    fn kept(&mut self, next: usize) -> (Option<Kept>, usize) {
+        if self.last.is_none() {
+            let kept = self.kept.get(next).cloned();
+            return (kept, next + 1);
+        }
+        self.kept.drain(..next.min(self.kept.len()));
+        (self.kept.pop_front(), 0)
+    }
+
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(rest) = &mut self.rest else {
             return Poll::Ready(None);
@@ -158,7 +189,7 @@ impl Source {
     }
 
     fn keep(&mut self, frame: &Frame<Bytes>) {
-        if self.overflowed {
+        if self.overflowed || self.last.is_some() {
             return;
         }
         let kept = match (frame.data_ref(), frame.trailers_ref()) {
@@ -192,12 +223,13 @@ impl http_body::Body for ReplayBody {
         let replay = self.replay.clone();
         let mut source = replay.source();
         let lost = source.overflowed && !self.in_front;
-        if self.reader < source.oldest || lost {
+        if !source.may_read(self.reader) || lost {
             return Poll::Ready(Some(Err(BodyError::new(Superseded))));
         }
-        if let Some(kept) = source.kept.get(self.next) {
-            self.next += 1;
-            return Poll::Ready(Some(Ok(match kept.clone() {
+        let (kept, next) = source.kept(self.next);
+        if let Some(kept) = kept {
+            self.next = next;
+            return Poll::Ready(Some(Ok(match kept {
                 Kept::Data(data) => Frame::data(data),
                 Kept::Trailers(trailers) => Frame::trailers(trailers),
             })));
@@ -355,5 +387,46 @@ mod tests {
             })
         });
         (sender, Body::new(StreamBody::new(stream)))
+    }
+
+    #[tokio::test]
+    async fn what_only_one_attempt_can_use_is_let_go() {
+        let chunks = [b"one", b"two", b"tri"].map(|chunk| chunk.to_vec());
+        let replay = Replay::new(chunked(chunks.to_vec()), REPLAY_CAP);
+        let (mut ahead, mut behind) = (replay.body(), replay.body());
+        ahead.frame().await.unwrap().unwrap();
+        ahead.frame().await.unwrap().unwrap();
+        behind.frame().await.unwrap().unwrap();
+        replay.settle(2);
+        ahead.frame().await.unwrap().unwrap_err();
+        let two = behind.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!((two, replay.source().kept.len()), ("two".into(), 0));
+        assert_eq!(behind.size_hint().lower(), 0);
+        assert_eq!(read(behind).await, "tri");
+        assert!(replay.source().kept.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_when_it_becomes_the_last_lets_go_at_once() {
+        let (sender, mut frames) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let stream = futures_util::stream::poll_fn(move |cx| {
+            let polled = frames.poll_recv(cx);
+            polled.map(|data| data.map(|data| Ok::<_, std::io::Error>(Frame::data(data))))
+        });
+        let replay = Replay::new(Body::new(StreamBody::new(stream)), REPLAY_CAP);
+        let mut body = replay.body();
+        sender.send("one".into()).await.unwrap();
+        body.frame().await.unwrap().unwrap();
+        let reading = mesh_telemetry::task::spawn("reader", async move {
+            body.frame().await.unwrap().unwrap();
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(replay.source().kept.len(), 1);
+        replay.settle(1);
+        tokio::task::yield_now().await;
+        assert!(replay.source().kept.is_empty());
+        sender.send("two".into()).await.unwrap();
+        reading.await.unwrap();
+        assert!(replay.source().kept.is_empty());
     }
 }

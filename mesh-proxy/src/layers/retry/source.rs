@@ -58,6 +58,13 @@ impl Source {
         }
     }
 
+    /// There will be no attempt but the one of this number, from 1.
+    pub(super) fn settle(&self, number: u32) {
+        if let Self::Kept(replay) = self {
+            replay.settle(number);
+        }
+    }
+
     /// Whether another attempt can follow, or why not.
     pub(super) fn repeatable(&self) -> Result<(), &'static str> {
         match self {

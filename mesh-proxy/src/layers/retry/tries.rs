@@ -27,6 +27,8 @@ pub(super) struct Tries {
     source: Source,
     tried: Option<Tried>,
     number: u32,
+    /// The last one begun, or the one that has the answer.
+    ahead: u32,
 }
 
 impl Tries {
@@ -43,6 +45,7 @@ impl Tries {
             tried: several.then(Tried::default),
             routed,
             number: 0,
+            ahead: 0,
         }
     }
 
@@ -71,7 +74,24 @@ impl Tries {
             return Err(ProxyError::Deadline);
         }
         self.source.supersede();
-        Ok(self.begin())
+        let one = self.begin();
+        if !self.has_tries_left() {
+            self.settle();
+        }
+        Ok(one)
+    }
+
+    /// This one has the answer; those that still run beside it have lost.
+    pub(super) fn answered_by(&mut self, number: u32, others_run: bool) {
+        self.ahead = number;
+        if let Some(tried) = self.tried.as_ref().filter(|_| others_run) {
+            tried.win();
+        }
+    }
+
+    /// There will be no further try: nothing is kept for one.
+    pub(super) fn settle(&self) {
+        self.source.settle(self.ahead);
     }
 
     /// A try beside those that run, with the share of the budget that is left; or why not.
@@ -146,6 +166,7 @@ impl Tries {
 
     fn begin(&mut self) -> Try {
         self.number += 1;
+        self.ahead = self.number;
         Try {
             request: self.request(),
             scope: self.routed.scope.clone(),
