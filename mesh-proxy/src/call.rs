@@ -5,7 +5,10 @@
 
 mod due;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 pub(crate) use due::Due;
 use mesh_telemetry::proxy::{AttemptScope, RequestScope};
@@ -69,9 +72,15 @@ pub(crate) struct Attempt {
     pub(crate) permit: Option<Permit>,
 }
 
-/// Endpoints that a request was already tried at.
-#[derive(Clone, Default)]
-pub(crate) struct Tried(Arc<Mutex<Vec<Arc<Endpoint>>>>);
+/// What the tries of one request know of each other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tried(Arc<Tries>);
+
+#[derive(Debug, Default)]
+struct Tries {
+    endpoints: Mutex<Vec<Arc<Endpoint>>>,
+    is_won: AtomicBool,
+}
 
 impl Tried {
     pub(crate) fn add(&self, endpoint: &Arc<Endpoint>) {
@@ -82,8 +91,23 @@ impl Tried {
         self.with(|tried| tried.iter().any(|other| Arc::ptr_eq(other, endpoint)))
     }
 
+    /// One of them has the answer; those that still run have lost.
+    pub(crate) fn win(&self) {
+        self.0.is_won.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_won(&self) -> bool {
+        self.0.is_won.load(Ordering::Relaxed)
+    }
+
     fn with<T>(&self, then: impl FnOnce(&mut Vec<Arc<Endpoint>>) -> T) -> T {
-        then(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        then(
+            &mut self
+                .0
+                .endpoints
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 }
 

@@ -263,6 +263,11 @@ impl Endpoint {
         lock(&self.latency).observe(latency, success, now);
     }
 
+    /// An attempt that was given up after this time, because another was faster.
+    pub(super) fn observe_at_least(&self, latency: Duration, now: Instant) {
+        lock(&self.latency).observe_at_least(latency, now);
+    }
+
     pub(super) fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }

@@ -64,6 +64,19 @@ impl PeakEwma {
         self.at = now;
     }
 
+    /// Takes into account that there was no answer for so long. It can only raise the
+    /// average: how long the answer would have taken, nobody knows.
+    pub(crate) fn observe_at_least(&mut self, latency: Duration, now: Instant) {
+        let latency = latency.as_secs_f64();
+        if latency > self.read(now) {
+            *self = Self {
+                seconds: latency,
+                at: now,
+                known: true,
+            };
+        }
+    }
+
     fn weight(passed: Duration) -> f64 {
         (-passed.as_secs_f64() / DECAY.as_secs_f64()).exp()
     }
@@ -97,6 +110,19 @@ mod tests {
         assert!(load.load(1, now) > 0.02, "but not by everyone at once");
         load.observe(Duration::from_millis(1), true, now);
         assert!((load.load(1, now) - 0.002).abs() < 1e-9);
+    }
+
+    #[tokio::test]
+    async fn no_answer_for_long_raises_the_average_and_never_lowers_it() {
+        let now = Instant::now();
+        let mut load = PeakEwma::new(now);
+        load.observe(Duration::from_millis(100), true, now);
+        let later = now + Duration::from_secs(20);
+        let faded = load.read(later);
+        load.observe_at_least(Duration::from_millis(1), later);
+        assert!((load.read(later) - faded).abs() < 1e-9);
+        load.observe_at_least(Duration::from_millis(50), later);
+        assert!((load.read(later) - 0.05).abs() < 1e-9);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The right to one attempt at one endpoint: `balance` takes it, `breaker` votes
-//! through it. Dropped without a vote, it frees its place and blames nobody.
+//! through it. Dropped without a vote, it frees its place and blames nobody; but where
+//! another attempt was faster, the balancer learns how long this one had taken by then.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::{
     Cluster, Endpoint,
     breaker::{Admission, Change},
 };
+use crate::call::Tried;
 
 /// See the module.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct Permit {
     /// When the head of the answer was there.
     answered: Option<Instant>,
     voted: bool,
+    /// Other tries of the same request.
+    tried: Option<Tried>,
 }
 
 impl Permit {
@@ -47,7 +51,15 @@ impl Permit {
             began: now,
             answered: None,
             voted: false,
+            tried: None,
         })
+    }
+
+    /// The permit of one try among others.
+    pub(crate) fn among(mut self, tried: &Tried) -> Self {
+        tried.add(&self.endpoint);
+        self.tried = Some(tried.clone());
+        self
     }
 
     /// Where the attempt goes.
@@ -68,7 +80,7 @@ impl Permit {
         self.admission
     }
 
-    /// The head of the answer is there, the vote will follow: latency ends here.
+    /// The head of the answer is there: latency ends here, whether or not a vote follows.
     pub(crate) fn answered(&mut self, now: Instant) {
         self.answered = Some(now);
     }
@@ -92,9 +104,21 @@ impl Permit {
     }
 }
 
+impl Permit {
+    fn is_overtaken(&self) -> bool {
+        let lost = || self.tried.as_ref().is_some_and(Tried::is_won);
+        !self.voted && self.answered.is_none() && lost()
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.endpoint.end();
+        if self.is_overtaken() {
+            let now = Instant::now();
+            let took = now.saturating_duration_since(self.began);
+            self.endpoint.observe_at_least(took, now);
+        }
         if !self.voted && self.admission == Admission::Probe {
             self.endpoint
                 .with_breaker(&self.cluster.members, |breaker| {

@@ -38,9 +38,10 @@ impl Balance {
             }
             picked => picked?,
         };
-        if let Some(tried) = &one.tried {
-            tried.add(permit.endpoint());
-        }
+        let permit = match &one.tried {
+            Some(tried) => permit.among(tried),
+            None => permit,
+        };
         Ok(Placed {
             endpoint: Arc::clone(permit.endpoint()),
             permit: Some(permit),

@@ -48,7 +48,10 @@ fn cast(
 ) -> Result<Response, ProxyError> {
     let now = Instant::now();
     let grpc = match verdict(&result) {
-        Verdict::Nothing => return result.map(|it| watched_response(it, Keep(permit))),
+        Verdict::Nothing => {
+            permit.answered(now);
+            return result.map(|it| watched_response(it, Keep(permit)));
+        }
         // A probe decides at once: others wait for it.
         Verdict::Is(success) if !success || permit.admission() == Admission::Probe => {
             let (change, voted) = permit.vote(success, now);
