@@ -2,10 +2,12 @@
 
 use std::fs;
 
-use mesh_proxy::config::{SidecarConfig, check_sidecar};
 use serde_json::Value;
 
-use crate::support::{App, Proxy, post, send, within};
+use crate::{
+    pages,
+    support::{App, Proxy, post, send, within},
+};
 
 const PAGE: &str = include_str!("../../../docs/access-log.md");
 
@@ -19,17 +21,8 @@ fn fenced<'a>(start: &str, page: &'a str) -> &'a str {
 async fn the_example_writes_lines_as_the_page_shows_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display().to_string();
-    let yaml = fenced("```yaml\n", PAGE).replace("/var/log/glassmesh", &path);
-    let mut config = SidecarConfig::parse(&yaml).unwrap();
-    assert_eq!(check_sidecar(&config), []);
-    for address in [
-        &mut config.admin,
-        &mut config.metrics,
-        &mut config.inbound.as_mut().unwrap().listen,
-        &mut config.outbound.as_mut().unwrap().listen,
-    ] {
-        address.set_port(0);
-    }
+    let yaml = pages::yaml(PAGE).replace("/var/log/glassmesh", &path);
+    let mut config = pages::on_free_ports(&yaml);
     let app = App::fine().await;
     let cluster = config.policy.clusters.get_mut("payments").unwrap();
     cluster.endpoints = vec![app.address.to_string()];

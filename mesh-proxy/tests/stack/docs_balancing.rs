@@ -3,33 +3,18 @@
 use std::collections::HashSet;
 
 use http::StatusCode;
-use mesh_proxy::config::{SidecarConfig, check_sidecar};
 
 use crate::{
     discovery::{NameServer, address, service},
+    pages::example,
     support::{App, Proxy, get, send, text},
 };
 
 const PAGE: &str = include_str!("../../../docs/balancing.md");
 
-fn example() -> SidecarConfig {
-    let (_, after) = PAGE.split_once("```yaml\n").unwrap();
-    let (yaml, _) = after.split_once("```").unwrap();
-    let mut config = SidecarConfig::parse(yaml).unwrap();
-    for address in [
-        &mut config.admin,
-        &mut config.metrics,
-        &mut config.outbound.as_mut().unwrap().listen,
-    ] {
-        address.set_port(0);
-    }
-    config
-}
-
 #[tokio::test]
 async fn the_documented_example_does_what_the_page_says() {
-    let mut config = example();
-    assert_eq!(check_sidecar(&config), []);
+    let mut config = example(PAGE);
     let users = App::answering(|_, _| text(StatusCode::OK, "users")).await;
     let name = "users.shop.internal.";
     let server = NameServer::saying(vec![

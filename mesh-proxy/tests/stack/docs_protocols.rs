@@ -3,35 +3,23 @@
 use std::net::SocketAddr;
 
 use http::Version;
-use mesh_proxy::config::{SidecarConfig, check_sidecar};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
+    pages::example,
     peers::{http2, read_head, speaking},
-    support::{App, FREE, Proxy, full, get, send, within},
+    support::{App, Proxy, full, get, send, within},
 };
 
 const PAGE: &str = include_str!("../../../docs/protocols.md");
 
-fn example() -> SidecarConfig {
-    let (_, after) = PAGE.split_once("```yaml\n").unwrap();
-    let (yaml, _) = after.split_once("```").unwrap();
-    let mut config = SidecarConfig::parse(yaml).unwrap();
-    assert_eq!(check_sidecar(&config), []);
-    config.admin = FREE;
-    config.metrics = FREE;
-    config
-}
-
 /// The example as two sidecars, one beside the application, one beside its caller.
 fn pair(application: SocketAddr) -> (Proxy, Proxy) {
-    let (mut node, mut caller) = (example(), example());
+    let (mut node, mut caller) = (example(PAGE), example(PAGE));
     node.outbound = None;
-    let inbound = node.inbound.as_mut().unwrap();
-    (inbound.listen, inbound.application) = (FREE, application);
+    node.inbound.as_mut().unwrap().application = application;
     let node = Proxy::start(node);
     caller.inbound = None;
-    caller.outbound.as_mut().unwrap().listen = FREE;
     let chat = caller.policy.clusters.get_mut("chat").unwrap();
     chat.endpoints = vec![node.inn().to_string()];
     (node, Proxy::start(caller))

@@ -2,22 +2,15 @@
 //! pages say.
 
 use http::StatusCode;
-use mesh_proxy::config::{SidecarConfig, check_sidecar};
 use mesh_telemetry::{Component, Identity, Options, install_proxy};
 
-use crate::support::{App, FREE, Proxy, get, send, text};
+use crate::{
+    pages::example,
+    support::{App, Proxy, get, send, text},
+};
 
 const RETRIES: &str = include_str!("../../../docs/retries.md");
 const LIMITS: &str = include_str!("../../../docs/limits.md");
-
-fn example(page: &str) -> SidecarConfig {
-    let (_, after) = page.split_once("```yaml\n").unwrap();
-    let (yaml, _) = after.split_once("```").unwrap();
-    let mut config = SidecarConfig::parse(yaml).unwrap();
-    assert_eq!(check_sidecar(&config), []);
-    (config.admin, config.metrics) = (FREE, FREE);
-    config
-}
 
 #[tokio::test]
 async fn the_example_of_retries_saves_a_request_and_counts_it() {
@@ -38,7 +31,6 @@ async fn the_example_of_retries_saves_a_request_and_counts_it() {
     })
     .await;
     let mut config = example(RETRIES);
-    config.outbound.as_mut().unwrap().listen = FREE;
     let cluster = config.policy.clusters.get_mut("payments").unwrap();
     cluster.endpoints = vec![app.address.to_string()];
     let proxy = Proxy::start(config);
@@ -64,8 +56,7 @@ async fn the_example_of_retries_saves_a_request_and_counts_it() {
 async fn the_example_of_limits_gives_each_caller_its_share() {
     let app = App::fine().await;
     let mut config = example(LIMITS);
-    let inbound = config.inbound.as_mut().unwrap();
-    (inbound.listen, inbound.application) = (FREE, app.address);
+    config.inbound.as_mut().unwrap().application = app.address;
     let proxy = Proxy::start(config);
     let mut refused = 0;
     for _ in 0..4 {

@@ -12,7 +12,7 @@ use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{AnyBody, App, Proxy, get, policy, post, send, serve, text};
+use crate::support::{AnyBody, App, Proxy, ended, get, open, policy, post, send, serve, text};
 
 const HEDGED: &str = "
 clusters: { payments: { endpoints: [$slow, $quick], consecutive_failures: 1, budget: { share: 1, floor: 10 } } }
@@ -107,7 +107,10 @@ async fn what_may_not_be_repeated_is_not_hedged() {
 
 #[tokio::test(start_paused = true)]
 async fn hedges_end_with_the_retry_budget() {
-    let yaml = HEDGED.replace("share: 1, floor: 10", "share: 0, floor: 0.1");
+    let yaml = HEDGED.replace(
+        "share: 1, floor: 10 }",
+        "share: 0, floor: 0.1 }, balance: round-robin",
+    );
     let (proxy, asked, _quick) = one_is_slow(&yaml).await;
     while asked.load(Ordering::Relaxed) < 2 {
         send(proxy.out(), get("payments", "/")).await;
@@ -144,4 +147,44 @@ async fn a_hedged_request_that_fails_is_retried() {
     let proxy = Proxy::outbound(policy(&yaml, &[("app", app.address)]));
     let answer = send(proxy.out(), get("payments", "/")).await;
     assert_eq!((answer.status, app.count()), (StatusCode::OK, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overtaken_endpoint_is_known_to_be_slow() {
+    let (proxy, asked, _quick) = one_is_slow(HEDGED).await;
+    while asked.load(Ordering::Relaxed) == 0 {
+        send(proxy.out(), get("payments", "/")).await;
+    }
+    for _ in 0..20 {
+        send(proxy.out(), get("payments", "/")).await;
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "nobody else waits for it");
+    assert_eq!(proxy.votes("payments").await.1, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_leaves_within_a_race_leaves_nothing_behind() {
+    let pause = Duration::from_hours(1);
+    let (one, asked_one) = slow(pause, StatusCode::OK).await;
+    let (other, asked_other) = slow(pause, StatusCode::OK).await;
+    let yaml = HEDGED.replace("hedge:", "deadline: 2h, hedge:");
+    let proxy = Proxy::outbound(policy(&yaml, &[("slow", one), ("quick", other)]));
+    let leaving = mesh_telemetry::task::spawn("caller", open(proxy.out(), get("payments", "/")));
+    while asked_one.load(Ordering::Relaxed) + asked_other.load(Ordering::Relaxed) < 2 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    leaving.abort();
+    assert!(leaving.await.is_err());
+    let record = ended(&proxy).await;
+    assert_eq!(
+        record.matches("mesh.cancelled=caller").count(),
+        2,
+        "{record}"
+    );
+    let clusters = proxy.admin("/clusters").await;
+    for endpoint in clusters[0]["endpoints"].as_array().unwrap() {
+        assert_eq!(endpoint["in_flight"], 0, "{endpoint}");
+        assert!(endpoint["load"].as_f64().unwrap() < 0.1, "{endpoint}");
+    }
+    assert_eq!(proxy.votes("payments").await, (0, 0));
 }

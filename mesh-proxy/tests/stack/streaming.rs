@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::channel;
 
-use crate::support::{AnyBody, App, Proxy, full, get, open, policy, send, serve, within};
+use crate::support::{App, Proxy, by_hand, ended, full, get, open, policy, send, serve, within};
 
 const OUT: &str = "
 clusters: { payments: { endpoints: [$app], consecutive_failures: 0 } }
@@ -19,11 +19,17 @@ fn orders(app: std::net::SocketAddr) -> Proxy {
     Proxy::outbound(policy(OUT, &[("app", app)]))
 }
 
-/// A body whose frames are sent by hand.
-fn by_hand() -> (Sender<Result<Frame<Bytes>, io::Error>>, AnyBody) {
-    let (sender, mut frames) = channel(1);
-    let stream = futures_util::stream::poll_fn(move |cx| frames.poll_recv(cx));
-    (sender, StreamBody::new(stream).boxed_unsync())
+/// Sends one chunk, and then no more.
+async fn stalling() -> std::net::SocketAddr {
+    serve(|_| async {
+        let (sender, body) = by_hand();
+        mesh_telemetry::task::spawn("frames", async move {
+            let _ = sender.send(Ok(Frame::data("one".into()))).await;
+            sender.closed().await;
+        });
+        Response::new(body)
+    })
+    .await
 }
 
 async fn data(body: &mut hyper::body::Incoming) -> Bytes {
@@ -171,15 +177,7 @@ async fn a_caller_who_leaves_before_the_answer_is_counted_and_frees_the_slot() {
 
 #[tokio::test]
 async fn a_caller_who_leaves_within_the_answer_is_counted_and_frees_the_slot() {
-    let app = serve(|_| async {
-        let (sender, body) = by_hand();
-        mesh_telemetry::task::spawn("frames", async move {
-            let _ = sender.send(Ok(Frame::data("one".into()))).await;
-            sender.closed().await;
-        });
-        Response::new(body)
-    })
-    .await;
+    let app = stalling().await;
     let proxy = orders(app);
     let mut response = open(proxy.out(), get("payments", "/")).await.unwrap();
     data(response.body_mut()).await;
@@ -197,27 +195,9 @@ async fn a_caller_who_leaves_within_the_answer_is_counted_and_frees_the_slot() {
     );
 }
 
-/// The record of the one request, as soon as it has ended.
-async fn ended(proxy: &Proxy) -> String {
-    loop {
-        if let Some(record) = proxy.sink.take().first() {
-            return record.describe();
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_stalls_is_cut_at_the_deadline() {
-    let app = serve(|_| async {
-        let (sender, body) = by_hand();
-        mesh_telemetry::task::spawn("frames", async move {
-            let _ = sender.send(Ok(Frame::data("one".into()))).await;
-            sender.closed().await;
-        });
-        Response::new(body)
-    })
-    .await;
+    let app = stalling().await;
     let begin = tokio::time::Instant::now();
     let response = open(orders(app).out(), get("payments", "/")).await.unwrap();
     assert!(within(response.into_body().collect()).await.is_err());

@@ -10,7 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::Incoming, client::conn::http1, server::conn::http1 as server, service::service_fn,
 };
@@ -20,7 +21,10 @@ use mesh_proxy::{
     config::{InboundListener, OutboundListener, Policy, SidecarConfig, TelemetryConfig},
 };
 use mesh_telemetry::{Readiness, proxy::Sink, task};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc::{Sender, channel},
+};
 
 pub(crate) type AnyBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -125,6 +129,13 @@ pub(crate) fn full(text: impl Into<Bytes>) -> AnyBody {
     Full::new(text.into())
         .map_err(|never| match never {})
         .boxed_unsync()
+}
+
+/// A body whose frames are sent by hand.
+pub(crate) fn by_hand() -> (Sender<Result<Frame<Bytes>, std::io::Error>>, AnyBody) {
+    let (sender, mut frames) = channel(1);
+    let stream = futures_util::stream::poll_fn(move |cx| frames.poll_recv(cx));
+    (sender, StreamBody::new(stream).boxed_unsync())
 }
 
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<AnyBody> {
@@ -268,6 +279,16 @@ impl Proxy {
             tokio::task::yield_now().await;
         }
         panic!("expected {count} records, there are {records:#?}");
+    }
+}
+
+/// The record of the one request, as soon as it has ended.
+pub(crate) async fn ended(proxy: &Proxy) -> String {
+    loop {
+        if let Some(record) = proxy.sink.take().first() {
+            return record.describe();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     peers::{read_head, speaking},
-    support::{App, Proxy, policy, within},
+    support::{App, Proxy, ended, policy, within},
 };
 
 const ASK: &str = "GET /chat HTTP/1.1\r\nhost: payments\r\nconnection: keep-alive, Upgrade\r\n\
@@ -92,15 +92,6 @@ async fn bytes_go_both_ways_through_both_sidecars_and_each_side_ends_by_itself()
             record.contains("status_code=101") && !record.contains("response_flags"),
             "{record}"
         );
-    }
-}
-
-async fn ended(proxy: &Proxy) -> String {
-    loop {
-        if let Some(record) = proxy.sink.take().first() {
-            return record.describe();
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
