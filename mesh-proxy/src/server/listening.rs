@@ -27,6 +27,10 @@ const HYPERS_HEADERS: usize = 100;
 /// opened together do not all come back together.
 const JITTER: f64 = 0.1;
 
+/// Bytes of one answer that are taken before its caller has room for them. A caller may
+/// leave all its streams unread, so that each connection holds `max_streams` times this.
+const SEND_BUFFER: usize = 64 * 1024;
+
 /// Silence on an HTTP/2 connection after which its caller is asked whether it is still
 /// there, and how long the answer may take.
 const KEEP_ALIVE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(20)];
@@ -108,6 +112,7 @@ fn http2_builder(limits: &ListenerLimits) -> http2::Builder<Streams> {
     http.timer(TokioTimer::new())
         .keep_alive_interval(silence)
         .keep_alive_timeout(patience)
+        .max_send_buf_size(SEND_BUFFER)
         .max_concurrent_streams(limits.max_streams)
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX));
     http

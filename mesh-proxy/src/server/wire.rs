@@ -245,10 +245,42 @@ impl<I: Io> AsyncWrite for Wire<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        // TLS takes bytes that its socket has no room for yet: they are not sent.
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.watch(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter, duplex};
+
+    use super::{PATIENCE, Traffic, Wire};
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_wait_below_are_not_sent_and_not_waited_for_for_ever() {
+        let (near, mut far) = duplex(16);
+        let traffic = Arc::new(Traffic::new());
+        let below = BufWriter::with_capacity(1024, near); // takes more than there is room for
+        let mut wire = Wire::http1(below, Vec::new(), Arc::clone(&traffic));
+        wire.write_all(&[7; 40]).await.unwrap();
+        assert!(!traffic.is_stuffed());
+        let (flushed, read) = tokio::join!(wire.flush(), async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            assert!(traffic.is_stuffed());
+            far.read_exact(&mut [0; 40]).await
+        });
+        flushed.unwrap();
+        read.unwrap();
+        assert!(!traffic.is_stuffed());
+        wire.write_all(&[7; 40]).await.unwrap();
+        let kind = wire.flush().await.unwrap_err().kind();
+        assert_eq!(kind, io::ErrorKind::TimedOut);
     }
 }

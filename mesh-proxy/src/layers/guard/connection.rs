@@ -16,7 +16,7 @@ use crate::names;
 const OPTIONS: [&str; 4] = ["close", "keep-alive", "upgrade", "te"];
 
 /// Headers that a request means as a whole.
-const END_TO_END: [HeaderName; 9] = [
+const END_TO_END: [HeaderName; 12] = [
     AUTHORIZATION,
     CONTENT_ENCODING,
     CONTENT_LENGTH,
@@ -26,6 +26,9 @@ const END_TO_END: [HeaderName; 9] = [
     HOST,
     VIA,
     HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
 ];
 
 /// Headers of traces, which a sidecar writes anew.
@@ -87,6 +90,8 @@ mod tests {
         for (name, value) in [
             ("connection", "close, X-Private, x-mesh-deadline-ms"),
             ("connection", "traceparent, authorization,,x-two"),
+            ("connection", "X-Forwarded-Proto"),
+            ("x-forwarded-proto", "https"),
             ("x-private", "1"),
             ("x-two", "2"),
             ("x-mesh-deadline-ms", "100"),
@@ -103,6 +108,7 @@ mod tests {
             ("x-mesh-deadline-ms", true),
             ("traceparent", true),
             ("authorization", true),
+            ("x-forwarded-proto", true),
         ] {
             assert_eq!(headers.contains_key(name), left, "{name}");
         }
