@@ -41,13 +41,19 @@ impl Roster {
         Arc::clone(&self.now.borrow().mesh)
     }
 
-    /// Takes a guest in; one of the same name makes room.
+    /// Takes a guest in; one of the same name, or at the same address, makes room: it
+    /// is gone, and only not missed yet.
     pub(crate) fn welcome(&self, guest: Guest) {
         self.change(|guests| {
             if guests.contains(&guest) {
                 return false;
             }
-            guests.retain(|old| !same(old, &guest.service, &guest.instance));
+            guests.retain(|old| {
+                let elsewhere = old.service != guest.service
+                    || old.inbound.is_none()
+                    || old.inbound != guest.inbound;
+                elsewhere && !same(old, &guest.service, &guest.instance)
+            });
             guests.push(guest);
             true
         });
@@ -80,4 +86,32 @@ impl Roster {
 
 fn same(guest: &Guest, service: &str, instance: &str) -> bool {
     guest.service == service && guest.instance == instance
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guest(instance: &str, inbound: Option<&str>) -> Guest {
+        Guest {
+            service: "reviews".to_owned(),
+            instance: instance.to_owned(),
+            inbound: inbound.map(ToOwned::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_guest_at_the_address_of_another_takes_its_place() {
+        let file = MeshFile::parse("mesh: m\nservices: { a: {} }").unwrap();
+        let roster = Roster::new(Arc::new(file));
+        for instance in ["reviews-1", "reviews-2"] {
+            roster.welcome(guest(instance, Some("127.0.0.1:7001")));
+        }
+        roster.welcome(guest("reviews-3", None));
+        roster.welcome(guest("reviews-4", None));
+        roster.part("reviews", "reviews-1");
+        let endpoints = &roster.mesh().policy_for("a", &[]).clusters["reviews"].endpoints;
+        assert_eq!(*endpoints, ["127.0.0.1:7001"]);
+        assert_eq!(roster.now.borrow().guests.len(), 3);
+    }
 }

@@ -69,7 +69,10 @@ impl Service {
     }
 
     fn take(&mut self, guest: &Guest) {
-        if let (Instances::Listed(listed), Some(inbound)) = (&mut self.instances, &guest.inbound) {
+        if let (Instances::Listed(listed), Some(inbound)) = (&mut self.instances, &guest.inbound)
+            // An address that is there twice would make a policy that every caller refuses.
+            && listed.iter().all(|one| one.inbound != *inbound)
+        {
             listed.push(Instance {
                 name: guest.instance.clone(),
                 inbound: inbound.clone(),
@@ -117,6 +120,18 @@ mod tests {
         let gateway = mesh.policy_for("gateway", &[]);
         assert_eq!(gateway.clusters["users"].endpoints.len(), 2);
         assert!(!mesh.may_call("users", "orders"), "it is bound by the file");
+    }
+
+    #[test]
+    fn an_address_of_the_file_is_not_there_twice() {
+        let shop = shop();
+        let known = shop.policy_for("gateway", &[]).clusters["users"]
+            .endpoints
+            .clone();
+        let mesh = shop.with_guests(&[guest("users", Some(&known[0]))]);
+        let gateway = mesh.policy_for("gateway", &[]);
+        assert_eq!(gateway.clusters["users"].endpoints, known);
+        assert_eq!(config::check(&gateway), []);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 
 use crate::support::{get, send};
@@ -148,15 +149,14 @@ impl Running {
         said.iter().filter(|line| line.contains(part)).count()
     }
 
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let done = Command::new("kill").args([name, &pid]).status().unwrap();
-        assert!(done.success());
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Ends it as a supervisor would; it must end well.
     pub(crate) fn stop(mut self) {
-        self.signal("-TERM");
+        self.signal(Signal::TERM);
         assert!(self.child.wait().unwrap().success());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::fs::symlink, time::Duration};
 
+use rustix::process::Signal;
+
 use crate::{
     process::{Folder, Ports, Running, until},
     support::{get, send},
@@ -80,7 +82,7 @@ async fn a_bad_file_changes_nothing_says_all_its_problems_once_and_shows() {
     for problem in ["policy.routes[0].cluster", "policy.routes[1].deadline"] {
         until(problem, async || running.times_said(problem) == 1).await;
     }
-    running.signal("-HUP");
+    running.signal(Signal::HUP);
     running.until_refused(2.0).await;
     fs::write(folder.file(), ports.answering("three")).unwrap();
     running.until_in_force("three").await;
@@ -140,7 +142,7 @@ async fn a_hangup_reads_the_file_again_and_options_still_change_it() {
     let (folder, ports) = (Folder::new("hangup"), Ports::free());
     fs::write(folder.file(), ports.answering("one")).unwrap();
     let running = Running::start(&folder.file(), ports, &["--instance", "orders-7"]).await;
-    running.signal("-HUP");
+    running.signal(Signal::HUP);
     until("it says so", async || {
         running.times_said("the changed configuration file is in force") == 1
     })

@@ -30,6 +30,8 @@ pub(super) struct Writer {
     written: Counter,
     dropped: Counter,
     failing: bool,
+    /// The file that lines go to is not at its path any more, and no other can be made.
+    astray: bool,
     /// The last line stands there in part.
     torn: bool,
 }
@@ -52,6 +54,7 @@ impl Writer {
             written,
             dropped,
             failing: false,
+            astray: false,
             torn: false,
         })
     }
@@ -110,8 +113,16 @@ impl Writer {
             Ok(target) => {
                 self.target = target;
                 self.torn = false;
+                if std::mem::take(&mut self.astray) {
+                    tracing::info!("the access log is at its place again");
+                }
             }
-            Err(error) => self.complain(&error),
+            Err(error) => {
+                if !std::mem::replace(&mut self.astray, true) {
+                    let path = self.path.display();
+                    tracing::warn!(%error, %path, "the access log cannot be opened anew, the old file takes the lines");
+                }
+            }
         }
     }
 
@@ -199,4 +210,35 @@ fn same(one: &Metadata, other: &Metadata) -> bool {
 #[cfg(not(unix))]
 fn same(_: &Metadata, _: &Metadata) -> bool {
     true
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{fs, sync::Weak};
+
+    use super::{Block, Writer};
+
+    #[test]
+    fn a_folder_that_is_gone_is_told_once_and_the_log_returns_with_it() {
+        let folder = std::env::temp_dir().join(format!("mesh-log-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("access.log");
+        let mut writer = Writer::open(path.clone(), Weak::new()).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        let block = Block {
+            bytes: b"a line\n".to_vec(),
+            lines: 1,
+        };
+        for _ in 0..2 {
+            writer.follow();
+            writer.write(&block);
+            assert!(writer.astray && !writer.failing);
+        }
+        fs::create_dir_all(&folder).unwrap();
+        writer.follow();
+        writer.write(&block);
+        assert!(!writer.astray);
+        assert_eq!(fs::read_to_string(path).unwrap(), "a line\n");
+        fs::remove_dir_all(folder).unwrap();
+    }
 }
