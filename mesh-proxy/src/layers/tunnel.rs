@@ -44,7 +44,7 @@ impl Tunnel {
         let within = cluster.settings().connect_timeout;
         let far = connect(permit.endpoint(), within).await?;
         let opening = async { Ok(Box::new(far) as Box<dyn Duplex>) };
-        let (head, _) = http::Response::new(()).into_parts();
+        let (head, ()) = http::Response::new(()).into_parts();
         let terms = Terms {
             idle: Some(LONGEST_SILENCE),
             meter: proxy::Tunnel::open(cluster.name()),

@@ -128,10 +128,12 @@ impl Running {
     pub(crate) async fn metric(&self, series: &str) -> f64 {
         let answer = send(self.ports.0[2], get("localhost", "/metrics")).await;
         let page = String::from_utf8(answer.body.to_vec()).unwrap();
-        let values = page
+        let mut values = page
             .lines()
             .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        values.last().map_or(0.0, |value| value.parse().unwrap())
+        values
+            .next_back()
+            .map_or(0.0, |value| value.parse().unwrap())
     }
 
     /// Waits until a series is at least so much.
