@@ -25,9 +25,6 @@ pub(super) fn lint(route: &Route, notes: &mut Notes<'_>) {
     if route.hedge.is_some() && route.attempt_timeout.is_none() && route.retry.is_none() {
         notes.note("hedge", "an attempt that hangs holds its place until the deadline: give an `attempt_timeout`, too");
     }
-    if !route.deadline_covers_body && route.idle_timeout.is_none() && answers_elsewhere(route) {
-        notes.note("idle_timeout", "the deadline ends with the head of the answer, so a stream that falls silent is held for ever: give an idle timeout, as `1m`");
-    }
     if let Some(mirror) = route
         .mirror
         .as_ref()
@@ -54,10 +51,6 @@ pub(super) fn lint(route: &Route, notes: &mut Notes<'_>) {
         );
         notes.note("respond.status", message);
     }
-}
-
-fn answers_elsewhere(route: &Route) -> bool {
-    route.respond.is_none() && route.redirect.is_none()
 }
 
 fn attempts_that_never_happen(route: &Route, retry: &RetryPolicy, notes: &mut Notes<'_>) {

@@ -54,7 +54,6 @@ fn routes_that_hardly_do_what_was_meant_are_told() {
             "retry.backoff_cap",
         ),
         ("cluster: a, hedge: { after: 50ms }", "hedge"),
-        ("cluster: a, deadline_covers_body: false", "idle_timeout"),
         (
             "cluster: a, mirror: { cluster: a, percent: 1 }",
             "mirror.cluster",

@@ -29,8 +29,8 @@ fn upload(body: AnyBody) -> Request<AnyBody> {
     request.body(body).unwrap()
 }
 
-fn piece() -> Result<Frame<Bytes>, std::io::Error> {
-    Ok(Frame::data(Bytes::from_static(b"piece")))
+fn piece() -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(b"piece"))
 }
 
 /// Reads each upload to its end, or its break, and tells that; answers then or at once.
@@ -56,7 +56,7 @@ async fn reader(answers_at_once: bool) -> (Http2, mpsc::Receiver<bool>) {
 /// Sends a piece, and then nothing.
 async fn fall_silent(proxy: &Proxy) {
     let (sender, body) = by_hand();
-    sender.send(piece()).await.unwrap();
+    sender.send(Ok(piece())).await.unwrap();
     let begin = Instant::now();
     let answer = within(send(proxy.out(), upload(body))).await;
     assert_eq!(
@@ -88,13 +88,13 @@ async fn an_upload_over_http2_that_outlives_its_answer_has_an_end() {
     let (app, mut ends) = reader(true).await;
     let proxy = orders("protocol: http2", "", app.address);
     let (sender, body) = by_hand();
-    sender.send(piece()).await.unwrap();
+    sender.send(Ok(piece())).await.unwrap();
     let mut caller = http2(proxy.out()).await;
     let answer = within(caller.send_request(upload(body))).await.unwrap();
     let read = within(answer.into_body().collect()).await.unwrap();
     assert_eq!(read.to_bytes(), "read");
     let begin = Instant::now();
-    while sender.send(piece()).await.is_ok() && begin.elapsed() < Duration::from_mins(5) {
+    while sender.send(Ok(piece())).await.is_ok() && begin.elapsed() < Duration::from_mins(5) {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let (least, most) = (Duration::from_secs(5), Duration::from_mins(1));
@@ -109,7 +109,7 @@ async fn a_body_that_grows_too_large_on_its_way_to_http2_is_cut_and_named() {
     let proxy = orders("protocol: http2", "max_body: 12B, retry: {}", app.address);
     let (sender, body) = by_hand();
     let sending = mesh_telemetry::task::spawn("sender", async move {
-        while sender.send(piece()).await.is_ok() {}
+        while sender.send(Ok(piece())).await.is_ok() {}
     });
     let answer = within(send(proxy.out(), upload(body))).await;
     assert_eq!(
