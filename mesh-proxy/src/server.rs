@@ -26,6 +26,7 @@ use mesh_telemetry::task;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::OwnedSemaphorePermit,
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -117,15 +118,12 @@ pub(crate) async fn serve<S: Stack>(
         let accepted = accepted(
             stream,
             peer,
+            place,
             stack.clone(),
             Arc::clone(&listening),
             drain.clone(),
         );
-        let accepted = drain.connections.track_future(accepted);
-        task::spawn("connection", async move {
-            accepted.await;
-            drop(place);
-        });
+        task::spawn("connection", drain.connections.track_future(accepted));
     }
 }
 
@@ -135,7 +133,7 @@ async fn accept(
     listener: &TcpListener,
     listening: &Listening,
     drain: &Drain,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     loop {
         let next = async {
             let place = Arc::clone(&listening.places).acquire_owned().await;
@@ -160,6 +158,7 @@ async fn accept(
 async fn accepted<S: Stack>(
     stream: TcpStream,
     address: SocketAddr,
+    _place: OwnedSemaphorePermit,
     stack: S,
     listening: Arc<Listening>,
     drain: Drain,

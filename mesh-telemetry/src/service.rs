@@ -14,7 +14,7 @@ mod server;
 mod shop;
 
 pub use client::client_call;
-pub(crate) use current::carried;
+pub(crate) use current::Incoming;
 pub use current::current_traceparent;
 pub use database::db;
 pub use messaging::{process, publish, relay};

@@ -1,41 +1,50 @@
 //! Tasks with a name: a panic is logged under it, not lost.
 
 use std::{
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::pin,
+    future::Future,
+    panic::{AssertUnwindSafe, resume_unwind},
 };
 
+use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
+
+use crate::service::Incoming;
 
 /// Spawns `future` on the current runtime under `name` (bounded, in snake case).
 /// It works on in the trace of whoever spawns it. A panic is logged with the name and
 /// then reaches whoever joins the handle.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where tasks are spawned"
-)]
 pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let future = crate::service::carried(future);
-    tokio::spawn(watched(name, future).in_current_span())
+    match Incoming::current() {
+        // Boxed: only services have this, and it must not make every task larger.
+        Some(incoming) => spawn_watched(name, Box::pin(incoming.scope(future))),
+        None => spawn_watched(name, future),
+    }
 }
 
-async fn watched<F: Future>(name: &'static str, future: F) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        // After a panic the future is never polled again: nothing sees it half-done.
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        polled.unwrap_or_else(|panic| {
+/// Combinators all through: an async block would hold the future twice, once as it came
+/// and once as it is waited for, and a sidecar has a task for each connection.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where tasks are spawned"
+)]
+fn spawn_watched<F>(name: &'static str, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    // After a panic the future is never polled again: nothing sees it half-done.
+    let watched = AssertUnwindSafe(future).catch_unwind().map(move |ended| {
+        ended.unwrap_or_else(|panic| {
             tracing::error!(task = name, "task panicked");
             resume_unwind(panic)
         })
-    })
-    .await
+    });
+    tokio::spawn(watched.in_current_span())
 }
 
 #[cfg(test)]

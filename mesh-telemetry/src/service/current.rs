@@ -17,7 +17,7 @@ tokio::task_local! {
 
 /// Context of a request or message, as it arrived.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     pub(super) context: Option<TraceContext>,
     baggage: Option<HeaderValue>,
 }
@@ -48,19 +48,13 @@ impl Incoming {
     }
 
     /// Runs `future` as part of what came.
-    pub(super) async fn scope<T>(self, future: impl Future<Output = T>) -> T {
-        INCOMING.scope(self, future).await
+    pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        INCOMING.scope(self, future)
     }
-}
 
-/// Takes what came along into a task that works on it elsewhere.
-pub(crate) fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let incoming = INCOMING.try_with(Clone::clone).ok();
-    async move {
-        match incoming {
-            Some(incoming) => incoming.scope(future).await,
-            None => future.await,
-        }
+    /// What whoever asks works on; none: nothing came from outside.
+    pub(crate) fn current() -> Option<Self> {
+        INCOMING.try_with(Clone::clone).ok()
     }
 }
 
