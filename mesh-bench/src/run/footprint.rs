@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long memory may take to be given back.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(5);
 /// Requests at once for the memory under load.
 const IN_FLIGHT: usize = 64;
 
