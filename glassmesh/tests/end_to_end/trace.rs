@@ -63,10 +63,10 @@ impl Retried<'_> {
     /// Each sidecar on the way down to the callee had no more time than the one before.
     fn assert_time_shrinks(&self) {
         let spans = self.trace["spans"].as_array().unwrap();
-        let mut times: Vec<u64> = Vec::new();
+        let mut times: Vec<f64> = Vec::new();
         let mut here = Some(self.callee);
         while let Some(span) = here {
-            times.extend(tag(span, "mesh.deadline_ms").parse::<u64>().ok());
+            times.extend(tag(span, "mesh.deadline_ms").parse::<f64>().ok());
             here = spans
                 .iter()
                 .find(|one| parent(span).is_some_and(|id| one["spanID"] == id));
