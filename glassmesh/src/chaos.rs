@@ -106,9 +106,11 @@ struct RuleAt {
 }
 
 fn abort(text: &str) -> Result<Abort, String> {
-    match text.parse::<u16>() {
-        Ok(status) if (400..=599).contains(&status) => Ok(Abort(status)),
-        _ => Err("expected an HTTP status from 400 to 599, as 503".to_owned()),
+    match text.parse()? {
+        Abort::Http { status, .. } if !(400..=599).contains(&status) => {
+            Err("expected an HTTP status from 400 to 599, as 503".to_owned())
+        }
+        abort => Ok(abort),
     }
 }
 
@@ -221,17 +223,14 @@ async fn finish(
 fn rule(args: AddArgs) -> Rule {
     let id = args.id.clone().unwrap_or_else(|| default_id(&args));
     Rule {
-        id,
         description: args.description,
-        place: args.place,
         percent: args.percent,
         position: args.position,
         delay: args.delay,
         abort: args.abort,
         seed: args.seed,
-        enabled: true,
         ttl: args.ttl,
-        expires_at_ms: None,
+        ..Rule::new(&id, args.place)
     }
 }
 
@@ -244,16 +243,16 @@ fn default_id(args: &AddArgs) -> String {
         } => vec![source.clone(), destination.clone()],
         Place::Node(name) => vec![name.clone()],
     };
-    if let Some(Delay(time)) = args.delay {
-        parts.push(format!("delay-{}ms", time.as_millis()));
+    if let Some(delay) = args.delay {
+        parts.push(format!("delay-{delay}"));
     }
-    if let Some(Abort(status)) = args.abort {
-        parts.push(format!("abort-{status}"));
+    if let Some(abort) = &args.abort {
+        parts.push(format!("abort-{abort}"));
     }
     parts
         .join("-")
         .to_ascii_lowercase()
-        .replace(['_', '.'], "-")
+        .replace(['_', '.', ':', ' '], "-")
 }
 
 #[cfg(test)]

@@ -137,7 +137,11 @@ pub struct ChaosState {
     pub acknowledged: usize,
     /// Sidecars connected.
     pub sidecars: usize,
-    /// Rules, in the order they were made.
+    /// Sidecars at which chaos was halted by a signal or their admin API, by instance.
+    #[serde(default)]
+    pub halted: Vec<String>,
+    /// Rules, in the order they were made. Those of a running mystery are not among
+    /// them until it is revealed.
     pub rules: Vec<RuleState>,
 }
 
@@ -150,6 +154,81 @@ pub struct RuleState {
     pub expires_in_ms: Option<u64>,
     /// Faults it injected since the console started.
     pub injected: u64,
+    /// What it met since it was turned on; all 0 while it is off.
+    #[serde(default)]
+    pub receipt: RuleReceipt,
+    /// Share in force now, 0 to 100, by its schedule; 0 when off.
+    #[serde(default)]
+    pub percent_now: f64,
+    /// Id of the scenario it was started by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+}
+
+/// What a rule met since it was turned on, at all sidecars together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleReceipt {
+    /// Sidecars that hold the rule as it is now.
+    pub sidecars: usize,
+    /// Requests (at position `attempt`: attempts) that came by its place.
+    pub seen: u64,
+    /// Those that met all its conditions.
+    pub matched: u64,
+    /// Those that at least one of its faults struck.
+    pub struck: u64,
+    /// Those that would have been struck, but for `max_affected` or `first_requests`.
+    pub spared: u64,
+    /// Those that it holds now.
+    pub held: u64,
+    /// When it struck last, milliseconds since the Unix epoch.
+    pub last_ms: Option<u64>,
+    /// One sentence when requests came by and none matched, as `0 of 214 requests
+    /// matched; nearest: GET /payments, which does not meet match.methods`.
+    pub nothing: Option<String>,
+}
+
+/// An entry of `GET /api/mesh/scenarios`; `POST /api/mesh/scenarios/{id}` with a
+/// [`ScenarioStart`] starts one, `DELETE` stops it, `POST …/{id}/reveal` shows what a
+/// mystery did and stops it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScenarioState {
+    /// Id, as `flaky-payments`.
+    pub id: String,
+    /// One line.
+    pub title: String,
+    /// What happens, and why it is worth seeing.
+    pub story: String,
+    /// What to look for, one sentence each, in the order in which it shows.
+    pub look_for: Vec<String>,
+    /// What it does is not told until it is revealed.
+    pub mystery: bool,
+    /// It runs now.
+    pub running: bool,
+    /// Time until it ends by itself, milliseconds; none when it does not run.
+    pub left_ms: Option<u64>,
+    /// Seed it was started with; none when it does not run.
+    pub seed: Option<u64>,
+    /// Ids of its rules; of a mystery none until it is revealed.
+    pub rules: Vec<String>,
+    /// Policies that it changes while it runs, as `orders -> payments`.
+    pub changes: Vec<String>,
+    /// What the last mystery was, in one sentence, once it is revealed.
+    pub revealed: Option<String>,
+}
+
+/// Body of `POST /api/mesh/scenarios/{id}`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScenarioStart {
+    /// Seed of all its draws; none: one is chosen and shown.
+    pub seed: Option<u64>,
+    /// How long, as `5m`; none: what the scenario says.
+    #[serde(
+        rename = "for",
+        with = "mesh_proxy::config::units::optional_duration",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub time: Option<std::time::Duration>,
 }
 
 /// `PATCH /api/mesh/chaos/{id}`.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use mesh_proxy::config::{Problem, Rule};
+use mesh_proxy::config::{FaultKind, Problem, Rule};
 use mesh_telemetry::task;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
@@ -347,16 +347,8 @@ fn describe(rule: &Rule) -> String {
     if !rule.enabled {
         return format!("`{}` is off", rule.id);
     }
-    let fault = match (&rule.delay, &rule.abort) {
-        (Some(delay), Some(abort)) => format!(
-            "delay {} and abort {}",
-            humantime::format_duration(delay.0),
-            abort.0
-        ),
-        (Some(delay), None) => format!("delay {}", humantime::format_duration(delay.0)),
-        (None, Some(abort)) => format!("abort {}", abort.0),
-        (None, None) => "no fault".to_owned(),
-    };
+    let faults: Vec<&str> = rule.faults().map(FaultKind::as_str).collect();
+    let fault = faults.join(" and ");
     format!(
         "`{}` is on: {fault}, {} % of {}, for {}",
         rule.id,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Addresses,
     activity::ActivityLog,
-    api::{ChaosState, InstanceState, Overview, RuleState, ServiceState},
+    api::{ChaosState, InstanceState, Overview, RuleReceipt, RuleState, ServiceState},
     chaos::Chaos,
     clock::Clock,
     edges::{Edges, Target},
@@ -108,6 +108,9 @@ impl Shared {
                 .map(|end| end.saturating_sub(now)),
             injected: injected.get(&rule.id).copied().unwrap_or(0),
             rule: rule.clone(),
+            receipt: RuleReceipt::default(),
+            percent_now: if rule.enabled { rule.percent } else { 0.0 },
+            scenario: None,
         });
         ChaosState {
             revision: published.revision,
@@ -115,6 +118,7 @@ impl Shared {
                 .filter(|((service, _), sidecar)| holds(service, sidecar))
                 .count(),
             sidecars: connected().count(),
+            halted: Vec::new(),
             rules: rules.collect(),
         }
     }

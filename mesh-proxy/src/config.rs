@@ -24,14 +24,17 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use chaos::{Abort, Delay, Place, Position, Rule};
+pub use chaos::{
+    Abort, Arm, Delay, FaultKind, Guard, Place, Position, Rule, RuleMatch, Schedule, Throttle,
+    Truncate,
+};
 pub(crate) use check::check_here;
 pub use check::{Problem, check, check_sidecar};
 pub use cluster::{
     Balance, Budget, Cluster, Dns, DnsRecord, FailureShare, HealthCheck, Probe, Protocol,
     SuccessRate, UpstreamTls,
 };
-pub use inbound::{Deny, InboundPolicy};
+pub use inbound::{Deny, InboundPolicy, Testers};
 pub use limits::{AdaptiveLimit, RateLimit, RateLimitPer};
 pub use listener::{
     AccessLog, Forwarded, InboundListener, ListenerLimits, ListenerTls, LogFormat, OutboundListener,
@@ -166,4 +169,58 @@ pub struct Ack {
     /// Empty: applied. Otherwise refused, the old snapshot is still in force.
     #[serde(default)]
     pub problems: Vec<Problem>,
+}
+
+/// What the rules in force met at one sidecar: body of `POST /control/v1/report`, sent
+/// each second while something changes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Name of the service.
+    pub service: String,
+    /// Name of the instance.
+    pub instance: String,
+    /// Revision in force.
+    pub revision: u64,
+    /// Whether chaos was halted at this sidecar alone, by its admin API or a signal:
+    /// then it holds no rules until they change.
+    pub halted: bool,
+    /// Rules in force here that concern this sidecar.
+    pub rules: Vec<RuleReport>,
+}
+
+/// What one rule met at one sidecar since it was put in force there as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleReport {
+    /// Id of the rule.
+    pub id: String,
+    /// Its [`Rule::expires_at_ms`]: tells one time of being on from the next.
+    pub expires_at_ms: Option<u64>,
+    /// Requests (at position `attempt`: attempts) that came by its place.
+    pub seen: u64,
+    /// Those that met all its conditions.
+    pub matched: u64,
+    /// Those that at least one fault struck.
+    pub struck: u64,
+    /// Those that would have been struck, but for `max_affected` or `first_requests`.
+    pub spared: u64,
+    /// Those that it holds or whose body it works on now.
+    pub held: u64,
+    /// When it struck last, milliseconds since the Unix epoch.
+    pub last_ms: Option<u64>,
+    /// Of those that did not match, the one that came nearest.
+    pub nearest: Option<NearMiss>,
+}
+
+/// A request that a rule did not match.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NearMiss {
+    /// Method and path without the query, cut to 200 bytes.
+    pub request: String,
+    /// Key of the first condition that it did not meet, as `match.methods` or `arm`.
+    pub key: String,
+    /// How many conditions it met before that one.
+    pub met: usize,
 }

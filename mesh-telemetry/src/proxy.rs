@@ -27,7 +27,7 @@ pub use event::{AttemptEvent, BreakerState, FaultInjected, ProcessEvent, Request
 pub use fault::HeldFault;
 pub use flags::Flags;
 pub(crate) use outcome::method_label;
-pub use outcome::{AttemptOutcome, AttemptStart, Direction, RequestOutcome};
+pub use outcome::{AttemptOutcome, AttemptStart, Direction, RequestOutcome, grpc_code, grpc_name};
 pub use process::emit;
 pub(crate) use process::register;
 pub use scope::{AttemptScope, RequestScope};

@@ -56,10 +56,10 @@ fn fault(rule: &Rule) -> String {
         parts.push(format!("{} %", rule.percent));
     }
     if let Some(delay) = rule.delay {
-        parts.push(format!("delay {:?}", delay.0));
+        parts.push(format!("delay {delay}"));
     }
-    if let Some(abort) = rule.abort {
-        parts.push(format!("abort {}", abort.0));
+    if let Some(abort) = &rule.abort {
+        parts.push(format!("abort {abort}"));
     }
     if rule.position == Position::Request {
         parts.push("(no retry helps)".to_owned());

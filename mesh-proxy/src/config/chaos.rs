@@ -1,13 +1,27 @@
 //! Chaos rules: one schema for the mesh file, the API and the command line.
 
-use std::{fmt, str::FromStr, time::Duration};
+mod delay;
+mod fault;
+mod place;
+mod scope;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::{collections::BTreeMap, time::Duration};
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::units;
+use super::{HeaderChanges, units};
 
-/// A fault to inject: where, into how many attempts, and what.
+pub use delay::Delay;
+pub use fault::{Abort, FaultKind, Throttle, Truncate};
+pub use place::Place;
+pub use scope::{Arm, Guard, Position, RuleMatch, Schedule};
+
+/// Faults to inject: where, into which requests, and what.
+///
+/// Several faults of one rule are drawn independently of each other. Whether one
+/// strikes an attempt is a function of seed, rule id, kind of fault, trace id and
+/// number of the attempt alone, compared with the share that is in force at the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -16,23 +30,79 @@ pub struct Rule {
     /// What it shows, for people.
     #[serde(default)]
     pub description: String,
-    /// `orders -> payments` (a bad edge) or `payments` (a bad node).
+    /// `orders -> payments` (a bad edge), `payments` (a bad node) or `payments-2` (one
+    /// bad instance).
     #[serde(rename = "where")]
     pub place: Place,
-    /// Share of what matches, 0 to 100.
+    /// Which requests there; absent: all.
+    #[serde(
+        rename = "match",
+        default,
+        skip_serializing_if = "RuleMatch::is_everything"
+    )]
+    pub matches: RuleMatch,
+    /// Whether requests must ask for the rule.
+    #[serde(default, skip_serializing_if = "Arm::is_always")]
+    pub arm: Arm,
+    /// Share of what matches, 0 to 100, for each of the rule's faults.
     #[serde(default = "Rule::all")]
     pub percent: f64,
+    /// Share of single kinds of fault, in place of `percent`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub percent_of: BTreeMap<FaultKind, f64>,
     /// Before or after the retry layer; see [`Position`].
     #[serde(default)]
     pub position: Position,
-    /// Pause before the attempt goes on.
-    #[serde(default)]
+    /// Only the first so many attempts of each request: what comes after them succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_attempts: Option<u32>,
+    /// Only the first so many requests that would be struck, at each sidecar: what
+    /// comes after them succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_requests: Option<u64>,
+    /// Most requests that are affected at the same time, at each sidecar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_affected: Option<usize>,
+    /// Pause before the attempt goes on, as `200ms` or `normal:200ms:50ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Delay>,
+    /// Pause before each piece of the answer's body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk_delay: Option<Delay>,
     /// Answer instead of the upstream's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort: Option<Abort>,
-    /// Start of every draw; the verdict on an attempt is a function of seed,
-    /// rule id, trace id and attempt number alone.
+    /// The connection breaks before there is an answer.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reset: bool,
+    /// No answer, until somebody gives up.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hang: bool,
+    /// Nobody takes the connection.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub refuse: bool,
+    /// The answer's body comes no faster than this, as `10KiB/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throttle>,
+    /// The answer's body breaks off after so much, as `100B`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncate: Option<Truncate>,
+    /// On average one byte of the answer's body in each so many is changed, as `64B`;
+    /// at least one of a body that is not empty.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "units::optional_size"
+    )]
+    #[schemars(with = "Option<units::SizeText>")]
+    pub corrupt: Option<u64>,
+    /// Changes to the headers of the request.
+    #[serde(default, skip_serializing_if = "HeaderChanges::is_nothing")]
+    pub request_headers: HeaderChanges,
+    /// Changes to the headers of the answer.
+    #[serde(default, skip_serializing_if = "HeaderChanges::is_nothing")]
+    pub response_headers: HeaderChanges,
+    /// Start of every draw.
     #[serde(default)]
     pub seed: u64,
     /// A rule that is off injects nothing, and waits for its toggle.
@@ -46,6 +116,12 @@ pub struct Rule {
     )]
     #[schemars(with = "units::DurationText")]
     pub ttl: Duration,
+    /// When within that time it strikes; absent: always.
+    #[serde(default, skip_serializing_if = "Schedule::is_always")]
+    pub schedule: Schedule,
+    /// What turns the rule off before its time; the console watches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
     /// When the rule ends, in milliseconds since the Unix epoch; written by the
     /// console when it turns a rule on, so that a sidecar without a console still
     /// drops it in time.
@@ -54,6 +130,68 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// A rule of this id and place that is on, for its default time, with no fault yet.
+    #[must_use]
+    pub fn new(id: &str, place: Place) -> Self {
+        Self {
+            id: id.to_owned(),
+            description: String::new(),
+            place,
+            matches: RuleMatch::default(),
+            arm: Arm::default(),
+            percent: Self::all(),
+            percent_of: BTreeMap::new(),
+            position: Position::default(),
+            first_attempts: None,
+            first_requests: None,
+            max_affected: None,
+            delay: None,
+            chunk_delay: None,
+            abort: None,
+            reset: false,
+            hang: false,
+            refuse: false,
+            throttle: None,
+            truncate: None,
+            corrupt: None,
+            request_headers: HeaderChanges::default(),
+            response_headers: HeaderChanges::default(),
+            seed: 0,
+            enabled: Self::on(),
+            ttl: Self::default_ttl(),
+            schedule: Schedule::default(),
+            guard: None,
+            expires_at_ms: None,
+        }
+    }
+
+    /// Kinds of fault that the rule injects, in the order in which they strike.
+    pub fn faults(&self) -> impl Iterator<Item = FaultKind> {
+        FaultKind::ALL.into_iter().filter(|kind| self.has(*kind))
+    }
+
+    /// Share of what matches that this kind of fault strikes, 0 to 100.
+    #[must_use]
+    pub fn percent_of(&self, kind: FaultKind) -> f64 {
+        self.percent_of.get(&kind).copied().unwrap_or(self.percent)
+    }
+
+    fn has(&self, kind: FaultKind) -> bool {
+        match kind {
+            FaultKind::RequestHeaders => !self.request_headers.is_nothing(),
+            FaultKind::Delay => self.delay.is_some(),
+            FaultKind::Refuse => self.refuse,
+            FaultKind::Reset => self.reset,
+            FaultKind::Hang => self.hang,
+            FaultKind::Abort => self.abort.is_some(),
+            FaultKind::ResponseHeaders => !self.response_headers.is_nothing(),
+            FaultKind::ChunkDelay => self.chunk_delay.is_some(),
+            FaultKind::Throttle => self.throttle.is_some(),
+            FaultKind::Corrupt => self.corrupt.is_some(),
+            FaultKind::Truncate => self.truncate.is_some(),
+        }
+    }
+
     fn all() -> f64 {
         100.0
     }
@@ -65,117 +203,89 @@ impl Rule {
     }
 }
 
-/// What a rule breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Calls of one service to another, seen by this caller alone: `orders -> payments`.
-    Edge {
-        /// The caller.
-        source: String,
-        /// The called.
-        destination: String,
-    },
-    /// A service, for all its callers: `payments`.
-    Node(String),
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "what serde calls takes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
-impl FromStr for Place {
-    type Err = String;
+#[cfg(test)]
+mod tests {
+    use super::{FaultKind, Rule};
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let name = |part: &str| {
-            let part = part.trim();
-            let fine = !part.is_empty()
-                && part
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-            if fine {
-                Ok(part.to_owned())
-            } else {
-                Err(format!(
-                    "`{text}` is no place for a fault: write `payments` (a node) or `orders -> payments` (an edge)"
-                ))
-            }
-        };
-        match text.split_once("->") {
-            Some((source, destination)) => Ok(Self::Edge {
-                source: name(source)?,
-                destination: name(destination)?,
-            }),
-            None => name(text).map(Self::Node),
-        }
+    const EVERYTHING: &str = "
+id: everything
+description: all at once
+where: orders -> payments
+match:
+  methods: [POST]
+  path_template: '/payments/{id}'
+  route: payments
+  callers: [orders]
+  headers: [{ name: x-user, exact: ann }]
+  baggage: [{ name: tester, prefix: a }]
+arm: baggage
+percent: 30
+percent_of: { delay: 50, abort: 10 }
+position: request
+first_attempts: 2
+first_requests: 10
+max_affected: 5
+delay: normal:200ms:50ms
+chunk_delay: exponential:20ms
+abort: { status: 503, body: sorry, content_type: text/plain }
+reset: true
+hang: true
+refuse: true
+throttle: 10KiB/s
+truncate: 100B
+corrupt: 64B
+request_headers: { remove: [x-a] }
+response_headers: { set: { x-b: c } }
+seed: 7
+for: 2m
+schedule: { after: 10s, on: 5s, off: 5s, ramp: 1m }
+guard: { watch: gateway -> orders, min_success: 95, min_requests: 20 }
+";
+
+    #[test]
+    fn a_rule_with_everything_is_read_and_written_alike() {
+        let rule: Rule = serde_saphyr::from_str(EVERYTHING).unwrap();
+        assert_eq!(rule.faults().count(), FaultKind::ALL.len());
+        assert!((rule.percent_of(FaultKind::Abort) - 10.0).abs() < f64::EPSILON);
+        assert!((rule.percent_of(FaultKind::Hang) - 30.0).abs() < f64::EPSILON);
+        let json = serde_json::to_string(&rule).unwrap();
+        assert_eq!(serde_json::from_str::<Rule>(&json).unwrap(), rule);
+    }
+
+    #[test]
+    fn what_a_rule_does_not_say_is_not_written() {
+        let rule: Rule = serde_saphyr::from_str("{ id: a, where: payments, abort: 503 }").unwrap();
+        let json = serde_json::to_value(&rule).unwrap();
+        let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+        let wanted = [
+            "abort",
+            "description",
+            "enabled",
+            "expires_at_ms",
+            "for",
+            "id",
+            "percent",
+            "position",
+            "seed",
+            "where",
+        ];
+        let mut sorted = keys.clone();
+        sorted.sort();
+        assert_eq!(sorted, wanted);
+        assert_eq!(json["abort"], 503);
+    }
+
+    #[test]
+    fn a_rule_made_in_code_is_the_one_that_says_nothing() {
+        let read: Rule = serde_saphyr::from_str("{ id: a, where: payments }").unwrap();
+        assert_eq!(Rule::new("a", "payments".parse().unwrap()), read);
     }
 }
-
-impl fmt::Display for Place {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Edge {
-                source,
-                destination,
-            } => write!(to, "{source} -> {destination}"),
-            Self::Node(name) => to.write_str(name),
-        }
-    }
-}
-
-impl Serialize for Place {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl JsonSchema for Place {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Place".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "`payments` (a bad node) or `orders -> payments` (a bad edge).",
-            "examples": ["payments", "orders -> payments"],
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Place {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
-
-/// Where in the caller's stack an edge's fault strikes. A node's fault strikes
-/// at the node, for every attempt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Position {
-    /// Each attempt draws anew: a flaky dependency, which retries can save.
-    #[default]
-    Attempt,
-    /// Once per request, outside retry: a dead one, which they cannot.
-    Request,
-}
-
-/// A pause, as `200ms`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Delay(
-    #[serde(with = "units::duration")]
-    #[schemars(with = "units::DurationText")]
-    pub Duration,
-);
-
-impl FromStr for Delay {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        units::duration::parse(text).map(Self)
-    }
-}
-
-/// An answer instead of the upstream's: an HTTP status from 400 to 599.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Abort(pub u16);

@@ -39,6 +39,21 @@ pub struct InboundPolicy {
     /// Entry of the mesh: what callers outside claim about themselves
     /// (`x-mesh-*` headers, `mesh.*` baggage) is removed.
     pub edge: bool,
+    /// Callers outside whose `mesh.*` baggage is kept all the same, so that they can
+    /// arm chaos rules for their own requests.
+    pub testers: Testers,
+}
+
+/// Callers outside who may arm chaos rules for their own requests. One condition is
+/// enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Testers {
+    /// Networks that they call from, as `127.0.0.0/8` or `::1/128`: the address of the
+    /// connection counts, never a header.
+    pub networks: Vec<String>,
+    /// SPIFFE IDs or names that their certificate proves.
+    pub identities: Vec<String>,
 }
 
 /// A refusal by method and path.

@@ -253,6 +253,14 @@ pub struct HeaderChanges {
     pub remove: Vec<String>,
 }
 
+impl HeaderChanges {
+    /// Whether they leave everything as it is.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
+    }
+}
+
 /// Copy of a share of the requests to another cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

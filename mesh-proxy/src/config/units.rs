@@ -116,6 +116,8 @@ pub mod optional_duration {
 
 /// `#[serde(with = "units::size")]`
 pub mod size {
+    use std::fmt;
+
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     /// Units, the largest first.
@@ -126,15 +128,26 @@ pub mod size {
         ("B", 1),
     ];
 
+    /// A number of bytes that is shown as `64KiB`.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Shown(pub u64);
+
+    impl fmt::Display for Shown {
+        fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let value = self.0;
+            let fitting = UNITS
+                .iter()
+                .find(|(_, bytes)| value >= *bytes && value.is_multiple_of(*bytes));
+            match fitting {
+                Some((unit, bytes)) => write!(to, "{}{unit}", value / bytes),
+                None => write!(to, "{value}B"),
+            }
+        }
+    }
+
     /// Writes `64KiB`.
     pub fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
-        let fitting = UNITS
-            .iter()
-            .find(|(_, bytes)| *value >= *bytes && value.is_multiple_of(*bytes));
-        match fitting {
-            Some((unit, bytes)) => to.collect_str(&format_args!("{}{unit}", value / bytes)),
-            None => to.collect_str(&format_args!("{value}B")),
-        }
+        to.collect_str(&Shown(*value))
     }
 
     /// Reads `64KiB`; a bare number is refused, because its unit would be a guess.

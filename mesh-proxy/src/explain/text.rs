@@ -8,7 +8,7 @@ use std::{
 use humantime::format_duration;
 
 use super::{Explanation, Limits, Retries, Target, Times};
-use crate::config::{Delay, Rule};
+use crate::config::Rule;
 
 impl Display for Explanation {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
@@ -160,11 +160,11 @@ fn fault(rule: &Rule, to: &mut Formatter<'_>) -> fmt::Result {
         "\n  chaos {} on {}: {} %",
         rule.id, rule.place, rule.percent
     )?;
-    if let Some(Delay(delay)) = rule.delay {
-        write!(to, ", delay {}", format_duration(delay))?;
+    if let Some(delay) = rule.delay {
+        write!(to, ", delay {delay}")?;
     }
-    match rule.abort {
-        Some(abort) => write!(to, ", abort {}", abort.0),
+    match &rule.abort {
+        Some(abort) => write!(to, ", abort {abort}"),
         None => Ok(()),
     }
 }

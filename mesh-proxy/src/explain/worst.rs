@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::WorstCase;
-use crate::config::{Delay, Position, RetryPolicy, Route, Rule};
+use crate::config::{Position, RetryPolicy, Route, Rule};
 
 pub(super) fn case(
     route: &Route,
@@ -16,7 +16,7 @@ pub(super) fn case(
     let delays: Duration = faults
         .iter()
         .filter(|rule| rule.position == Position::Request)
-        .filter_map(|rule| rule.delay.map(|Delay(delay)| delay))
+        .filter_map(|rule| rule.delay.map(|delay| delay.mean()))
         .sum();
     let pauses = route
         .retry

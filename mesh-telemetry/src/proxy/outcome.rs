@@ -105,26 +105,39 @@ pub(crate) fn effective(status: Option<u16>, grpc: Option<u16>) -> Option<u16> {
     }
 }
 
-/// Name of a gRPC status.
-pub(crate) fn grpc_name(code: u16) -> &'static str {
-    const NAMES: [&str; 17] = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
-    NAMES.get(usize::from(code)).copied().unwrap_or(NAMES[2])
+/// Name of a gRPC status; of one that gRPC does not know, `UNKNOWN`.
+#[must_use]
+pub fn grpc_name(code: u16) -> &'static str {
+    GRPC_NAMES
+        .get(usize::from(code))
+        .copied()
+        .unwrap_or(GRPC_NAMES[2])
 }
+
+/// Number of the gRPC status with this name, as `UNAVAILABLE`.
+#[must_use]
+pub fn grpc_code(name: &str) -> Option<u16> {
+    let code = GRPC_NAMES.iter().position(|known| *known == name)?;
+    u16::try_from(code).ok()
+}
+
+/// Statuses of gRPC by their numbers.
+const GRPC_NAMES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];

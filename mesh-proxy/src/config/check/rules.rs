@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Findings, policy::bounded};
-use crate::config::Rule;
+use crate::config::{Abort, Rule};
 
 /// Reports what is wrong with a list of rules under the key `chaos`.
 pub(super) fn check(rules: &[Rule], found: &mut Findings) {
@@ -27,20 +27,20 @@ fn check_rule(rule: &Rule, found: &mut Findings) {
         format!("`{}` is no id: expected 1 to 63 lower-case letters, digits and `-`, as `slow-inventory`", rule.id)
     });
     check_percent(rule.percent, found);
-    found.expect(rule.delay.is_some() || rule.abort.is_some(), "", || {
-        "the rule has no fault: give it a `delay`, as `200ms`, an `abort`, as `503`, or both"
+    found.expect(rule.faults().next().is_some(), "", || {
+        "the rule has no fault: give it a `delay`, as `200ms`, an `abort`, as `503`, or another"
             .to_owned()
     });
-    if let Some(abort) = rule.abort {
-        found.expect((400..=599).contains(&abort.0), "abort", || {
-            format!("{} is no error status: expected 400 to 599", abort.0)
+    if let Some(Abort::Http { status, .. }) = rule.abort {
+        found.expect((400..=599).contains(&status), "abort", || {
+            format!("{status} is no error status: expected 400 to 599")
         });
     }
     if let Some(delay) = rule.delay {
-        found.expect(!delay.0.is_zero(), "delay", || {
+        found.expect(!delay.mean().is_zero(), "delay", || {
             "a delay of 0 does nothing: expected more, as `200ms`".to_owned()
         });
-        bounded("delay", delay.0, found);
+        bounded("delay", delay.mean(), found);
     }
     bounded("for", rule.ttl, found);
     found.expect(!rule.ttl.is_zero(), "for", || {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::draw::{draw, rule_key};
-use crate::config::{Abort, Delay, Place, Position, Rule};
+use crate::config::{Abort, Place, Position, Rule};
 
 /// A rule that is turned on.
 #[derive(Debug)]
@@ -48,13 +48,14 @@ impl Armed {
     }
 
     pub(crate) fn delay(&self) -> Option<Duration> {
-        self.rule.delay.map(|Delay(delay)| delay)
+        self.rule.delay.map(|delay| delay.mean())
     }
 
     pub(crate) fn abort(&self) -> Option<StatusCode> {
-        self.rule
-            .abort
-            .and_then(|Abort(status)| StatusCode::from_u16(status).ok())
+        match self.rule.abort {
+            Some(Abort::Http { status, .. }) => StatusCode::from_u16(status).ok(),
+            _ => None,
+        }
     }
 
     /// Time until the rule drops itself; none: it has.
