@@ -197,6 +197,9 @@ pub struct RuleReport {
     pub id: String,
     /// Its [`Rule::expires_at_ms`]: tells one time of being on from the next.
     pub expires_at_ms: Option<u64>,
+    /// When this count began, milliseconds since the Unix epoch: tells it from one that
+    /// began anew, because the sidecar was restarted or the rule put in force again.
+    pub since_ms: u64,
     /// Requests (at position `attempt`: attempts) that came by its place.
     pub seen: u64,
     /// Those that met all its conditions.

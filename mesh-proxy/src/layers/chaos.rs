@@ -4,6 +4,8 @@
 //! before `retry` the whole dependency, after it one attempt, inbound the node.
 
 mod draw;
+mod matching;
+mod receipt;
 pub(crate) mod rule;
 
 use std::{sync::Arc, time::Duration};

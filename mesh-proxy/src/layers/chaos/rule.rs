@@ -9,7 +9,10 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::draw::{draw, rule_key};
+use super::{
+    draw::{draw, rule_key},
+    receipt::Receipt,
+};
 use crate::config::{Abort, Place, Position, Rule};
 
 /// A rule that is turned on.
@@ -22,6 +25,7 @@ pub(crate) struct Armed {
     ends: Instant,
     /// Cancelled when the rule is taken back: requests that it holds go on at once.
     taken_back: CancellationToken,
+    receipt: Arc<Receipt>,
 }
 
 impl Armed {
@@ -32,7 +36,13 @@ impl Armed {
             key: rule_key(&rule.id),
             ends: clock.end_of(rule),
             taken_back: CancellationToken::new(),
+            receipt: Arc::default(),
         }
+    }
+
+    /// What it met since it was put in force.
+    pub(crate) fn receipt(&self) -> &Arc<Receipt> {
+        &self.receipt
     }
 
     pub(crate) fn id(&self) -> &Arc<str> {
