@@ -119,6 +119,12 @@ pub enum ConsoleError {
     /// A request that cannot be understood.
     #[error("{0}")]
     BadRequest(String),
+    /// A body of which one value cannot be read.
+    #[error("the body is not right: {problem}")]
+    BadBody {
+        /// The value's key and what is wrong with it.
+        problem: Problem,
+    },
     /// A request from a place that may not ask.
     #[error("{0}")]
     Forbidden(String),
@@ -147,7 +153,7 @@ impl ConsoleError {
             }
             Self::UnknownSidecar { .. } | Self::TooManyRules { .. } => StatusCode::CONFLICT,
             Self::TooManySidecars { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::BadBody { .. } => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -173,7 +179,7 @@ impl ConsoleError {
             Self::UnknownService { .. } => "unknown_service",
             Self::UnknownSidecar { .. } => "unknown_sidecar",
             Self::TooManySidecars { .. } => "too_many_sidecars",
-            Self::BadRequest(_) => "bad_request",
+            Self::BadRequest(_) | Self::BadBody { .. } => "bad_request",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::WrongMethod(_) => "wrong_method",
@@ -192,6 +198,7 @@ impl ConsoleError {
     fn problems(self) -> Vec<Problem> {
         match self {
             Self::BadRule { problems, .. } | Self::MeshInvalid { problems } => problems,
+            Self::BadBody { problem } => vec![problem],
             _ => Vec::new(),
         }
     }

@@ -5,6 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
+use mesh_proxy::config::Problem;
 use serde::de::DeserializeOwned;
 
 use crate::ConsoleError;
@@ -29,10 +30,36 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
                     )),
                     _ => ConsoleError::BadRequest(format!("the body cannot be read: {error}")),
                 })?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| ConsoleError::BadRequest(format!("the body is not right: {error}")))
+        read(&bytes).map(Self)
     }
+}
+
+/// Says which key it is that cannot be read: a form shows it there.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ConsoleError> {
+    let json = &mut serde_json::Deserializer::from_slice(bytes);
+    let unread = |error: serde_json::Error| {
+        ConsoleError::BadRequest(format!("the body is not right: {error}"))
+    };
+    let value = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
+        let key = error.path().to_string();
+        match key.as_str() {
+            "." => unread(error.into_inner()),
+            _ => ConsoleError::BadBody {
+                problem: Problem {
+                    key,
+                    message: without_place(&error.into_inner()),
+                },
+            },
+        }
+    })?;
+    json.end().map(|()| value).map_err(unread)
+}
+
+/// The key says where; line and column of a body that a form made help nobody.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
 /// A query string of the right type.

@@ -103,6 +103,7 @@ fn rule_state(shared: &Shared, id: &str) -> Answer<RuleState> {
 #[derive(Deserialize)]
 struct TraceQuery {
     service: Option<String>,
+    rule: Option<String>,
     #[serde(default)]
     filter: Filter,
     limit: Option<usize>,
@@ -114,7 +115,8 @@ async fn traces(
 ) -> Json<Vec<TraceSummary>> {
     let limit = query.limit.unwrap_or(TRACES).min(MOST_TRACES);
     let service = query.service.as_deref().filter(|name| !name.is_empty());
-    Json(shared.traces.summaries(service, query.filter, limit))
+    let rule = query.rule.as_deref().filter(|id| !id.is_empty());
+    Json(shared.traces.summaries(service, rule, query.filter, limit))
 }
 
 #[derive(Deserialize)]

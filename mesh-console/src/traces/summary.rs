@@ -72,10 +72,11 @@ impl Trace {
 }
 
 impl TraceStore {
-    /// Summaries, newest first, of traces in which `service` took part.
+    /// Summaries, newest first, of traces in which `service` took part and that `rule` hit.
     pub(crate) fn summaries(
         &self,
         service: Option<&str>,
+        rule: Option<&str>,
         filter: Filter,
         limit: usize,
     ) -> Vec<TraceSummary> {
@@ -87,6 +88,7 @@ impl TraceStore {
         let slow = (filter == Filter::Slow).then(|| slow_from(&all));
         all.iter()
             .filter(|one| service.is_none_or(|name| one.services.iter().any(|s| s == name)))
+            .filter(|one| rule.is_none_or(|id| one.faults.iter().any(|fault| fault == id)))
             .filter(|one| filter.keeps(one, slow.as_ref()))
             .take(limit)
             .map(|one| TraceSummary::clone(one))

@@ -205,12 +205,16 @@ fn filters_keep_what_they_say() {
         store.insert([if trace == 7 { failed(one) } else { one }]);
     }
     let ids = |filter, limit| -> Vec<u64> {
-        let found = store.summaries(Some("a"), filter, limit);
+        let found = store.summaries(Some("a"), None, filter, limit);
         found.iter().map(|one| one.start_us / 1_000).collect()
     };
     assert_eq!(ids(Filter::All, 2), [99, 98]);
     assert_eq!(ids(Filter::Failed, 10), [7]);
     assert_eq!(ids(Filter::Slow, 10), [99, 98, 97, 96, 95]);
     assert_eq!(ids(Filter::Faulted, 10), [] as [u64; 0]);
-    assert_eq!(store.summaries(Some("b"), Filter::All, 10).len(), 0);
+    assert_eq!(store.summaries(Some("b"), None, Filter::All, 10).len(), 0);
+    assert_eq!(
+        store.summaries(None, Some("slow"), Filter::All, 10).len(),
+        0
+    );
 }

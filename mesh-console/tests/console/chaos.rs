@@ -47,6 +47,35 @@ async fn rules_are_made_turned_replaced_and_removed() {
 }
 
 #[tokio::test]
+async fn a_value_that_cannot_be_read_is_refused_by_its_key() {
+    let console = start().await;
+    let header = json!({ "name": "x-user", "exact": 7 });
+    for (rule, key, part) in [
+        (
+            json!({ "id": "x", "where": "back", "delay": "normal:1s" }),
+            "delay",
+            "standard deviation is missing",
+        ),
+        (
+            json!({ "id": "x", "where": "back", "match": { "headers": [header] } }),
+            "match.headers[0].exact",
+            "expected a string",
+        ),
+    ] {
+        let (status, answer) = console.post("/api/mesh/chaos", rule).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        let problem = &answer["problems"][0];
+        let message = problem["message"].as_str().unwrap();
+        assert_eq!(problem["key"], key);
+        assert!(
+            message.contains(part) && !message.contains("column"),
+            "{answer}"
+        );
+    }
+    console.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_rule_is_refused_with_every_problem() {
     let console = start().await;
     let rule = json!({ "id": "x", "where": "bakc", "percent": 150.0, "abort": 200 });
