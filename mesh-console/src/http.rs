@@ -1,6 +1,6 @@
 //! The console's port: page, API and control, each behind its own guard.
 
-mod assets;
+pub(crate) mod assets;
 pub(crate) mod body;
 mod events;
 mod guard;

@@ -5,15 +5,16 @@ mod convert;
 mod dependencies;
 pub(crate) mod model;
 mod query;
+mod ui;
 mod values;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State},
+    extract::{OriginalUri, Path, RawQuery, State},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -25,7 +26,15 @@ use query::{Params, Query};
 /// Most traces of one answer.
 const MOST_TRACES: usize = 1_500;
 
+/// The API, and the page over it, which asks for it under its own path.
 pub(crate) fn router() -> Router<Arc<Shared>> {
+    Router::new()
+        .merge(api())
+        .nest("/jaeger", api().route("/api/{*more}", any(not_served)))
+        .merge(ui::router())
+}
+
+fn api() -> Router<Arc<Shared>> {
     Router::new()
         .route("/api/services", get(services))
         .route("/api/services/{service}/operations", get(operation_names))
@@ -33,6 +42,14 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/api/traces", get(search))
         .route("/api/traces/{id}", get(trace))
         .route("/api/dependencies", get(dependencies))
+}
+
+/// Its page can ask for more than there is, as for metrics and archives.
+async fn not_served(OriginalUri(uri): OriginalUri) -> Response {
+    fail(
+        StatusCode::NOT_FOUND,
+        &format!("the console does not serve {}", uri.path()),
+    )
 }
 
 async fn services(State(shared): State<Arc<Shared>>) -> Json<Envelope<String>> {

@@ -88,7 +88,7 @@ impl Summary {
                 Cell::new(at),
             ]);
         };
-        row("console", self.console.clone());
+        row("console", format!("{0}   Jaeger: {0}/jaeger", self.console));
         if let Some(shop) = &self.shop {
             row("shop", format!("{shop}   API: {shop}/docs"));
         }

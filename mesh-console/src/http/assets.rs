@@ -110,13 +110,15 @@ struct File {
 impl From<EmbeddedFile> for File {
     fn from(file: EmbeddedFile) -> Self {
         Self {
-            tag: Some(format!(
-                "\"{}\"",
-                hex::encode(&file.metadata.sha256_hash()[..16])
-            )),
+            tag: Some(tag_of(&file)),
             bytes: file.data,
         }
     }
+}
+
+/// `ETag` of a file that is built in.
+pub(crate) fn tag_of(file: &EmbeddedFile) -> String {
+    format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]))
 }
 
 /// A path inside the folder: no hidden files, no way up.
@@ -127,7 +129,8 @@ fn is_plain(path: &str) -> bool {
             .all(|part| !part.is_empty() && !part.starts_with('.'))
 }
 
-fn content_type(path: &str) -> &'static str {
+/// By the end of the name.
+pub(crate) fn content_type(path: &str) -> &'static str {
     match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",

@@ -89,8 +89,11 @@ pub(super) async fn sidecar(request: Request, next: Next) -> Response {
 
 /// Headers that keep a browser from doing more with an answer than is meant.
 pub(super) fn harden(headers: &mut HeaderMap) {
+    // Jaeger's page has one of its own.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(POLICY));
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),

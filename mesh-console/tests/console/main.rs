@@ -9,6 +9,7 @@ mod chaos;
 mod control;
 mod doors;
 mod guests;
+mod jaeger;
 mod numbers;
 mod spans;
 mod support;
