@@ -14,6 +14,7 @@
 //! with everything around it; [`Sidecar`] is the part that handles requests.
 
 mod admin;
+mod baggage;
 mod body;
 mod call;
 pub mod cli;

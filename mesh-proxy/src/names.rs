@@ -27,6 +27,11 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// What all of the mesh's own headers begin with.
 pub(crate) const PREFIX: &str = "x-mesh-";
 
+/// Whether a byte may stand in a token (RFC 9110, 5.6.2).
+pub(crate) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// A header as a number; none when absent or malformed.
 pub(crate) fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     headers

@@ -4,7 +4,7 @@
 //! before `retry` the whole dependency, after it one attempt, inbound the node.
 
 mod draw;
-mod matching;
+pub(crate) mod matching;
 mod receipt;
 pub(crate) mod rule;
 

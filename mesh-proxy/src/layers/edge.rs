@@ -6,12 +6,12 @@ use std::{convert::Infallible, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::passing::Gate;
-use crate::{body::Request, names, shared::Shared};
-
-const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
-
-/// What the mesh's own members of `baggage` begin with.
-const OWN_MEMBERS: &str = "mesh.";
+use crate::{
+    baggage::{BAGGAGE, OWN},
+    body::Request,
+    names,
+    shared::Shared,
+};
 
 /// The layer.
 pub(crate) struct Edge(Arc<Shared>);
@@ -73,7 +73,7 @@ fn strip_baggage(headers: &mut HeaderMap) {
 fn foreign_members(value: &str) -> Option<HeaderValue> {
     let members: Vec<&str> = value
         .split(',')
-        .filter(|member| !member.trim_start().starts_with(OWN_MEMBERS))
+        .filter(|member| !member.trim_start().starts_with(OWN))
         .collect();
     let text = members.join(",");
     HeaderValue::from_str(text.trim())

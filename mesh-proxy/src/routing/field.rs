@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 use regex::Regex;
 
 use super::{Flaw, whole_regex};
-use crate::config::FieldMatch;
+use crate::{baggage, config::FieldMatch};
 
 /// A condition for the field of this name. It holds when one of the field's values is
 /// wanted; inverted, when none is, also because there is none.
@@ -86,6 +86,19 @@ impl Field<Box<str>> {
         if raw.name.is_empty() {
             return Err(Flaw::new("name", "a parameter needs a name"));
         }
+        Self::named(raw)
+    }
+
+    /// A condition for a member of the baggage.
+    pub(crate) fn member(raw: &FieldMatch) -> Result<Self, Flaw> {
+        if !baggage::is_key(&raw.name) {
+            let message = format!("`{}` is no key of a member of the baggage", raw.name);
+            return Err(Flaw::new("name", message));
+        }
+        Self::named(raw)
+    }
+
+    fn named(raw: &FieldMatch) -> Result<Self, Flaw> {
         Ok(Self {
             name: raw.name.as_str().into(),
             wanted: Wanted::compile(raw)?,

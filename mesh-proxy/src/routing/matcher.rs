@@ -134,13 +134,17 @@ fn is_host(text: &str) -> bool {
 
 impl PathMatch {
     fn compile(raw: &RouteMatch) -> Result<Self, Flaw> {
-        let given = [
+        Self::one_of([
             ("path", &raw.path),
             ("path_prefix", &raw.path_prefix),
             ("path_template", &raw.path_template),
             ("path_regex", &raw.path_regex),
-        ];
-        let mut given = given
+        ])
+    }
+
+    /// Compiles the one kind that is given, each by its key; none: all paths.
+    pub(crate) fn one_of(kinds: [(&str, &Option<String>); 4]) -> Result<Self, Flaw> {
+        let mut given = kinds
             .into_iter()
             .filter_map(|(key, text)| Some((key, text.as_deref()?)));
         let Some((key, text)) = given.next() else {
@@ -149,7 +153,7 @@ impl PathMatch {
         if let Some((other, _)) = given.next() {
             return Err(Flaw::new(
                 "",
-                format!("`{key}` and `{other}` are given: a route has at most one kind of path"),
+                format!("`{key}` and `{other}` are given: at most one kind of path can be matched"),
             ));
         }
         let compiled = match key {
@@ -205,7 +209,8 @@ fn plain(text: &str) -> Result<Box<str>, String> {
     Ok(normal.into())
 }
 
-fn method(text: &String) -> Result<Method, Flaw> {
+/// A method, known or not.
+pub(crate) fn method(text: &String) -> Result<Method, Flaw> {
     let capitals = text.chars().all(|c| c.is_ascii_uppercase() || c == '-');
     let method = Method::from_bytes(text.as_bytes()).ok();
     method.filter(|_| capitals).ok_or_else(|| {
@@ -216,11 +221,13 @@ fn method(text: &String) -> Result<Method, Flaw> {
     })
 }
 
-fn keep<T>(result: Result<T, Flaw>, flaws: &mut Vec<Flaw>) -> Option<T> {
+/// What could be compiled.
+pub(crate) fn keep<T>(result: Result<T, Flaw>, flaws: &mut Vec<Flaw>) -> Option<T> {
     result.map_err(|flaw| flaws.push(flaw)).ok()
 }
 
-fn each<Raw, T>(
+/// Compiles all items of a list; what is wrong is reported by key and index.
+pub(crate) fn each<Raw, T>(
     key: &str,
     items: &[Raw],
     compile: impl Fn(&Raw) -> Result<T, Flaw>,

@@ -11,6 +11,7 @@ use http::{
 use crate::{
     body::{Request, Response},
     config::Forwarded,
+    names::is_token,
     server::RemoteAddress,
     tls::Peer,
 };
@@ -127,10 +128,6 @@ fn push_value(text: &mut Vec<u8>, value: &[u8]) {
         text.push(byte);
     }
     text.push(b'"');
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
