@@ -127,11 +127,11 @@ table! {
     DNS_LOOKUPS = Counter "mesh_dns_lookups_total" [destination, result] "lookups":
         "Lookups of a cluster's endpoints; one that fails or is empty leaves the last good answer in force.";
     FAULTS = Counter "mesh_faults_injected_total" [rule, fault, source, destination] "faults":
-        "Faults injected, by chaos rule.";
+        "Faults injected, by chaos rule and kind.";
     FAULT_ACTIVE = Gauge "mesh_fault_active" [rule] "requests":
-        "Requests that a fault holds now.";
+        "Requests that a fault holds, or whose answers it works on, now.";
     FAULT_DELAY = Histogram "mesh_fault_delay_seconds" [rule] "seconds" DELAY_SECONDS:
-        "Delay that was really injected.";
+        "Delay that a fault really added to one request.";
     UPSTREAM_CONNECTIONS = Gauge "mesh_upstream_connections" [destination] "connections":
         "Open connections to endpoints, idle ones included.";
     UPSTREAM_CONNECTS = Counter "mesh_upstream_connects_total" [destination, result] "connections":

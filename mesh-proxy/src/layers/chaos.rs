@@ -86,13 +86,9 @@ fn fault(
     replaced_status: Option<u16>,
 ) -> FaultInjected {
     FaultInjected {
-        rule: Arc::clone(rule.id()),
-        fault,
-        seed: rule.seed(),
-        draw,
         planned,
-        actual: None,
         replaced_status,
+        ..FaultInjected::new(rule.id(), fault, rule.seed(), draw)
     }
 }
 

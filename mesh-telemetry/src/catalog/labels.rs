@@ -36,7 +36,10 @@ pub static LABELS: &[Label] = &[
         "error_type",
         "empty without an error; a status from 400 (client) or 500 (server) on, `cancelled`, or a bounded code",
     ),
-    label("fault", "delay, abort"),
+    label(
+        "fault",
+        "request_headers, delay, refuse, reset, hang, abort, response_headers, chunk_delay, throttle, corrupt, truncate",
+    ),
     label("flow", "sent, received: to and from the cluster"),
     label(
         "grpc_status",

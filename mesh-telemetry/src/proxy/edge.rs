@@ -28,6 +28,8 @@ const REFUSALS: [&str; 5] = [
 ];
 /// What became of attempts beside a slow one.
 const HEDGES: [&str; 5] = ["won", "lost", "failed", "cancelled", "refused"];
+/// Kinds of fault that hold a request, or keep its answer back.
+const HOLDING: [&str; 4] = ["delay", "hang", "chunk_delay", "throttle"];
 /// 1xx to 5xx, and no answer at all.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Status, gRPC status and flags: what the labels of an answer are made of.
@@ -170,14 +172,14 @@ impl Edge {
     }
 
     /// Lets the counters of a chaos rule start at 0; for every fault the rule can
-    /// inject, `delay` or `abort`.
+    /// inject here.
     pub fn register_rule(&self, rule: &str, fault: &'static str) {
         counter(
             &catalog::FAULTS,
             &[rule, fault, self.source(), self.destination()],
         )
         .increment(0);
-        if fault == "delay" {
+        if HOLDING.contains(&fault) {
             gauge(&catalog::FAULT_ACTIVE, &[rule]).increment(0.0);
         }
     }

@@ -61,7 +61,7 @@ pub enum RequestEvent {
     },
     /// Refused by the access policy.
     Denied,
-    /// A fault of position `request` struck.
+    /// A fault of position `request`, or at the node, struck.
     Fault(FaultInjected),
     /// It came over TLS.
     Secured(Arc<Secured>),
@@ -113,18 +113,43 @@ impl Secured {
 pub struct FaultInjected {
     /// Id of the rule.
     pub rule: Arc<str>,
-    /// `delay` or `abort`.
+    /// Kind of the fault, as it stands in the label `fault`.
     pub fault: &'static str,
     /// Start of the draw.
     pub seed: u64,
     /// What was drawn, 0 to 1.
     pub draw: f64,
-    /// Delay that the rule asks for.
+    /// Trace that it was drawn for; none: the request's own.
+    pub fate: Option<[u8; 16]>,
+    /// Delay that the rule asks for; none: it is no delay, or has no length of its own.
     pub planned: Option<Duration>,
     /// Delay that it became.
     pub actual: Option<Duration>,
-    /// Status that an abort put in place of the upstream's.
+    /// Status that stands in place of the upstream's.
     pub replaced_status: Option<u16>,
+    /// Status of gRPC that stands in place of the upstream's.
+    pub replaced_grpc_status: Option<u16>,
+    /// Bytes of the body that came before it broke off, or that were changed.
+    pub bytes: Option<u64>,
+}
+
+impl FaultInjected {
+    /// A fault of this kind, which did nothing yet.
+    #[must_use]
+    pub fn new(rule: &Arc<str>, fault: &'static str, seed: u64, draw: f64) -> Self {
+        Self {
+            rule: Arc::clone(rule),
+            fault,
+            seed,
+            draw,
+            fate: None,
+            planned: None,
+            actual: None,
+            replaced_status: None,
+            replaced_grpc_status: None,
+            bytes: None,
+        }
+    }
 }
 
 /// State of one endpoint's breaker.

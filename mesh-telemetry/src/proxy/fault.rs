@@ -1,6 +1,6 @@
 //! Counting faults, and holding requests under them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use metrics::{Gauge, Histogram};
 use tokio::time::Instant;
@@ -20,54 +20,94 @@ pub(super) fn count(edge: &Edge, fault: &FaultInjected) {
     }
 }
 
-/// A request that a fault holds now; dropping it ends the delay.
+/// A request that a fault holds, or whose body it works on now; dropping it ends the
+/// fault, and writes down what it became.
 #[must_use = "the fault ends when this is dropped"]
 pub struct HeldFault {
     request: Arc<Shared>,
     attempt: Option<usize>,
     note: Option<usize>,
-    since: Instant,
+    spent: Spent,
+    bytes: Option<u64>,
     active: Gauge,
     delay: Histogram,
+}
+
+/// How long a fault held its request.
+#[derive(Clone, Copy, Debug)]
+enum Spent {
+    /// All the time since then.
+    Since(Instant),
+    /// So long, here and there.
+    Here(Option<Duration>),
 }
 
 impl std::fmt::Debug for HeldFault {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         to.debug_struct("HeldFault")
-            .field("since", &self.since)
+            .field("spent", &self.spent)
             .finish_non_exhaustive()
     }
 }
 
+/// Where the note of a fault stands: in the record of a request, or of an attempt.
+pub(super) struct Noted {
+    pub(super) request: Arc<Shared>,
+    pub(super) attempt: Option<usize>,
+    pub(super) note: Option<usize>,
+}
+
 impl HeldFault {
-    pub(super) fn new(
-        request: Arc<Shared>,
-        attempt: Option<usize>,
-        note: Option<usize>,
-        rule: &str,
-    ) -> Self {
+    /// Holds the request from now on.
+    pub(super) fn holding(noted: Noted, rule: &str) -> Self {
+        Self::new(noted, Spent::Since(Instant::now()), rule)
+    }
+
+    /// Works on the body of its answer.
+    pub(super) fn working(noted: Noted, rule: &str) -> Self {
+        Self::new(noted, Spent::Here(None), rule)
+    }
+
+    fn new(noted: Noted, spent: Spent, rule: &str) -> Self {
         let active = gauge(&catalog::FAULT_ACTIVE, &[rule]);
         active.increment(1.0);
-        let delay = histogram(&catalog::FAULT_DELAY, &[rule]);
         Self {
-            request,
-            attempt,
-            note,
-            since: Instant::now(),
+            request: noted.request,
+            attempt: noted.attempt,
+            note: noted.note,
+            spent,
+            bytes: None,
             active,
-            delay,
+            delay: histogram(&catalog::FAULT_DELAY, &[rule]),
         }
+    }
+
+    /// The body was kept back for so long; all such times add up.
+    pub fn waited(&mut self, time: Duration) {
+        if let Spent::Here(sum) = &mut self.spent {
+            *sum = Some(sum.unwrap_or_default() + time);
+        }
+    }
+
+    /// So many bytes more were changed.
+    pub fn changed(&mut self, bytes: u64) {
+        self.bytes = Some(self.bytes.unwrap_or_default() + bytes);
     }
 }
 
 impl Drop for HeldFault {
     fn drop(&mut self) {
-        let actual = self.since.elapsed();
+        let actual = match self.spent {
+            Spent::Since(begin) => Some(begin.elapsed()),
+            Spent::Here(sum) => sum,
+        };
         self.active.decrement(1.0);
-        self.delay.record(actual.as_secs_f64());
+        if let Some(actual) = actual {
+            self.delay.record(actual.as_secs_f64());
+        }
         if let Some(note) = self.note {
             self.request
-                .with(|record| record.end_fault(self.attempt, note, actual));
+                .with(|record| record.end_fault(self.attempt, note, actual, self.bytes));
         }
     }
 }

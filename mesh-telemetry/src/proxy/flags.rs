@@ -25,9 +25,9 @@ impl Flags {
     pub const DOWNSTREAM_CLOSED: Self = Self(1 << 6);
     /// `RL`: rate limited.
     pub const RATE_LIMITED: Self = Self(1 << 7);
-    /// `FI`: a fault aborted it.
+    /// `FI`: a fault is in the answer, or in its place.
     pub const FAULT_ABORT: Self = Self(1 << 8);
-    /// `DI`: a fault delayed it.
+    /// `DI`: a fault made it late.
     pub const DELAY_INJECTED: Self = Self(1 << 9);
     /// `NR`: no route.
     pub const NO_ROUTE: Self = Self(1 << 10);

@@ -255,17 +255,24 @@ impl Record {
         }
     }
 
-    /// Writes the true length of a delay into the note that was made when it began.
-    pub(super) fn end_fault(&mut self, attempt: Option<usize>, note: usize, actual: Duration) {
+    /// Writes what a fault became into the note that was made when it began.
+    pub(super) fn end_fault(
+        &mut self,
+        attempt: Option<usize>,
+        note: usize,
+        actual: Option<Duration>,
+        bytes: Option<u64>,
+    ) {
         let notes = match attempt {
             None => {
-                self.paused += actual;
+                self.paused += actual.unwrap_or_default();
                 &mut self.notes
             }
             Some(index) => &mut self.attempts[index].notes,
         };
         if let Some((_, Note::Fault(fault))) = notes.get_mut(note) {
-            fault.actual = Some(actual);
+            fault.actual = actual;
+            fault.bytes = bytes.or(fault.bytes);
         }
     }
 
@@ -481,12 +488,16 @@ impl Attempt {
     }
 }
 
+/// `FI`: the answer, or a part of it, is a fault's and not the upstream's. `DI`: a fault
+/// made it late. Changed headers are neither.
 fn fault_flags(notes: &[(Instant, Note)]) -> Flags {
-    notes
-        .iter()
-        .fold(Flags::NONE, |flags, (_, note)| match note {
-            Note::Fault(fault) if fault.fault == "abort" => flags | Flags::FAULT_ABORT,
-            Note::Fault(fault) if fault.fault == "delay" => flags | Flags::DELAY_INJECTED,
-            _ => flags,
-        })
+    let faults = notes.iter().filter_map(|(_, note)| match note {
+        Note::Fault(fault) => Some(fault.fault),
+        _ => None,
+    });
+    faults.fold(Flags::NONE, |flags, fault| match fault {
+        "abort" | "refuse" | "reset" | "corrupt" | "truncate" => flags | Flags::FAULT_ABORT,
+        "delay" | "hang" | "chunk_delay" | "throttle" => flags | Flags::DELAY_INJECTED,
+        _ => flags,
+    })
 }

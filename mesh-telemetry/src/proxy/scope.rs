@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     AttemptEvent, AttemptOutcome, AttemptStart, Direction, Edge, FaultInjected, RequestEvent,
     RequestOutcome, Sink,
-    fault::{self, HeldFault},
+    fault::{self, HeldFault, Noted},
     record::{Note, Record},
 };
 use crate::{
@@ -106,9 +106,18 @@ impl RequestScope {
         });
     }
 
-    /// Writes a delay fault down now, and its true length when the guard is dropped.
+    /// Writes a fault that holds the request down now, and for how long it did when the
+    /// guard is dropped.
     pub fn hold_fault(&self, injected: FaultInjected) -> HeldFault {
-        hold(&self.0, None, injected)
+        let rule = Arc::clone(&injected.rule);
+        HeldFault::holding(noted(&self.0, None, injected), &rule)
+    }
+
+    /// The same for a fault that works on the body of the answer: the guard is told
+    /// what it does.
+    pub fn work_fault(&self, injected: FaultInjected) -> HeldFault {
+        let rule = Arc::clone(&injected.rule);
+        HeldFault::working(noted(&self.0, None, injected), &rule)
     }
 
     /// Starts an attempt (inbound: the hop to the application).
@@ -178,9 +187,18 @@ impl AttemptScope {
         });
     }
 
-    /// Writes a delay fault down now, and its true length when the guard is dropped.
+    /// Writes a fault that holds the request down now, and for how long it did when the
+    /// guard is dropped.
     pub fn hold_fault(&self, injected: FaultInjected) -> HeldFault {
-        hold(&self.0.request, Some(self.0.index), injected)
+        let rule = Arc::clone(&injected.rule);
+        HeldFault::holding(noted(&self.0.request, Some(self.0.index), injected), &rule)
+    }
+
+    /// The same for a fault that works on the body of the answer: the guard is told
+    /// what it does.
+    pub fn work_fault(&self, injected: FaultInjected) -> HeldFault {
+        let rule = Arc::clone(&injected.rule);
+        HeldFault::working(noted(&self.0.request, Some(self.0.index), injected), &rule)
     }
 
     /// 1, 2, …
@@ -223,8 +241,8 @@ fn outgoing(record: &Record, index: usize) -> Option<TraceContext> {
     })
 }
 
-fn hold(shared: &Arc<Shared>, attempt: Option<usize>, injected: FaultInjected) -> HeldFault {
-    let rule = Arc::clone(&injected.rule);
+/// Writes a fault down and counts it.
+fn noted(shared: &Arc<Shared>, attempt: Option<usize>, injected: FaultInjected) -> Noted {
     let note = shared.with(|record| {
         fault::count(&record.edge, &injected);
         let notes = match attempt {
@@ -234,5 +252,9 @@ fn hold(shared: &Arc<Shared>, attempt: Option<usize>, injected: FaultInjected) -
         notes.push((Instant::now(), Note::Fault(injected)));
         Some(notes.len() - 1)
     });
-    HeldFault::new(Arc::clone(shared), attempt, note.flatten(), &rule)
+    Noted {
+        request: Arc::clone(shared),
+        attempt,
+        note: note.flatten(),
+    }
 }

@@ -41,25 +41,21 @@ fn attempt(scope: &RequestScope, number: u32, endpoint: &str) -> AttemptScope {
     })
 }
 
+fn fault(kind: &'static str) -> FaultInjected {
+    FaultInjected::new(&"flaky-payments".into(), kind, 7, 0.125)
+}
+
 fn abort() -> FaultInjected {
     FaultInjected {
-        rule: "flaky-payments".into(),
-        fault: "abort",
-        seed: 7,
-        draw: 0.125,
-        planned: None,
-        actual: None,
         replaced_status: Some(503),
+        ..fault("abort")
     }
 }
 
 fn delay(planned: Duration) -> FaultInjected {
-    let planned = Some(planned);
     FaultInjected {
-        fault: "delay",
-        planned,
-        replaced_status: None,
-        ..abort()
+        planned: Some(planned),
+        ..fault("delay")
     }
 }
 

@@ -51,6 +51,16 @@ fn fault(fault: &FaultInjected, to: &mut impl Attributes) {
     to.maybe("planned_ms", fault.planned.map(milliseconds));
     to.maybe("actual_ms", fault.actual.map(milliseconds));
     to.maybe("replaced_status", fault.replaced_status.map(i64::from));
+    let grpc = fault.replaced_grpc_status.map(i64::from);
+    to.maybe("replaced_grpc_status", grpc);
+    let bytes = fault
+        .bytes
+        .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    to.maybe("bytes", bytes);
+    if let Some(fate) = fault.fate {
+        let fate = format!("{:032x}", u128::from_be_bytes(fate));
+        to.with("fate", fate.as_str().into());
+    }
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -174,3 +174,73 @@ async fn a_client_error_is_the_callers_fault() {
     assert_eq!(spans[0].status, Status::Unset);
     assert_eq!(spans[1].status, Status::error(""));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_in_a_body_tells_what_it_became() {
+    let sink = Sink::disconnected();
+    let scope = RequestScope::begin(&sink, Direction::Outbound, &request(None));
+    let first = attempt(&scope, 1, "127.0.0.1:1");
+    let mut slow = first.work_fault(fault("throttle"));
+    slow.waited(Duration::from_millis(150));
+    slow.waited(Duration::from_millis(100));
+    let mut wrong = first.work_fault(FaultInjected {
+        fate: Some([0xab; 16]),
+        ..fault("corrupt")
+    });
+    wrong.changed(2);
+    wrong.changed(1);
+    first.emit(AttemptEvent::Fault(FaultInjected {
+        bytes: Some(100),
+        ..fault("truncate")
+    }));
+    drop((slow, wrong));
+    first.finish(status(200));
+    scope.finish(answer(200));
+    let spans = sink.take().remove(0).spans();
+    let throttled = &spans[1].events.events[0];
+    let mut attributes = throttled.attributes.iter();
+    let actual = attributes.find(|pair| pair.key.as_str() == "actual_ms");
+    assert_eq!(actual.unwrap().value.to_string(), "250");
+    let text = sink_text(&spans);
+    let fate = "ab".repeat(16);
+    for event in [
+        format!("fault=corrupt seed=7 draw=0.125 bytes=3 fate={fate}\n"),
+        "fault=truncate seed=7 draw=0.125 bytes=100\n".to_owned(),
+        "mesh.response_flags=FI,DI".to_owned(),
+    ] {
+        assert!(text.contains(&event), "no `{event}` in\n{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_kind_of_fault_has_its_letters() {
+    for (kind, letters) in [
+        ("request_headers", None),
+        ("response_headers", None),
+        ("delay", Some("DI")),
+        ("hang", Some("DI")),
+        ("chunk_delay", Some("DI")),
+        ("throttle", Some("DI")),
+        ("abort", Some("FI")),
+        ("refuse", Some("FI")),
+        ("reset", Some("FI")),
+        ("corrupt", Some("FI")),
+        ("truncate", Some("FI")),
+    ] {
+        let sink = Sink::disconnected();
+        let scope = RequestScope::begin(&sink, Direction::Outbound, &request(None));
+        scope.emit(RequestEvent::Fault(fault(kind)));
+        scope.finish(answer(200));
+        let finished = sink.take();
+        assert_eq!(finished.len(), 1, "{kind}: always kept");
+        let text = finished[0].describe();
+        let wanted = letters.map(|letters| format!("mesh.response_flags={letters}"));
+        let found = wanted.as_ref().is_some_and(|wanted| text.contains(wanted));
+        assert_eq!(found, wanted.is_some(), "{kind}: {text}");
+        assert_eq!(
+            text.contains("mesh.response_flags"),
+            wanted.is_some(),
+            "{text}"
+        );
+    }
+}
