@@ -45,13 +45,8 @@ fn request() -> Parts {
 
 fn fault(fault: &'static str) -> FaultInjected {
     FaultInjected {
-        rule: "flaky-payments".into(),
-        fault,
-        seed: 7,
-        draw: 0.1,
-        planned: None,
-        actual: None,
         replaced_status: (fault == "abort").then_some(503),
+        ..FaultInjected::new(&"flaky-payments".into(), fault, 7, 0.1)
     }
 }
 
