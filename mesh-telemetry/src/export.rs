@@ -15,7 +15,7 @@ use metrics::Counter;
 use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::{Notify, mpsc};
 
-use crate::{catalog, otlp::Packet, proxy::FinishedRequest, register::counter};
+use crate::{catalog, exemplar::Pending, otlp::Packet, proxy::FinishedRequest, register::counter};
 
 pub(crate) use thread::{ExportSettings, Exporter};
 
@@ -26,6 +26,8 @@ pub(crate) enum Item {
     Request(FinishedRequest),
     /// A span of a service.
     Span(Box<SpanData>),
+    /// What leads to a span of a service that comes later.
+    Exemplar(Box<Pending>),
 }
 
 impl Item {
@@ -33,13 +35,19 @@ impl Item {
         match self {
             Self::Request(request) => request.span_count(),
             Self::Span(_) => 1,
+            Self::Exemplar(_) => 0,
         }
     }
 
-    fn write(&self, to: &mut Packet) {
+    /// Writes its spans, and adds what leads to them.
+    fn write(self, to: &mut Packet, exemplars: &mut Vec<Pending>) {
         match self {
-            Self::Request(request) => request.write(to),
-            Self::Span(span) => to.add(&span.instrumentation_scope, |mut to| to.sdk(span)),
+            Self::Request(request) => {
+                request.write(to);
+                request.exemplars(exemplars);
+            }
+            Self::Span(span) => to.add(&span.instrumentation_scope, |mut to| to.sdk(&span)),
+            Self::Exemplar(pending) => exemplars.push(*pending),
         }
     }
 }
@@ -85,6 +93,11 @@ impl Queue {
     /// Takes a span, or drops it when the queue is full.
     pub(crate) fn offer_span(&self, span: SpanData) {
         self.offer(Item::Span(Box::new(span)));
+    }
+
+    /// Takes what leads to a span that is offered next; a full queue drops that, too.
+    pub(crate) fn offer_exemplar(&self, pending: Pending) {
+        self.offer(Item::Exemplar(Box::new(pending)));
     }
 
     fn offer(&self, item: Item) {

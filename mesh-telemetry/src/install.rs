@@ -77,7 +77,15 @@ impl Telemetry {
         page::render(&self.page)
     }
 
-    /// `GET /metrics`, `/health/live` and `/health/ready` (503 until `ready` says so).
+    /// The same in the OpenMetrics text format, with exemplars: what a scraper gets
+    /// that asks for it.
+    #[must_use]
+    pub fn render_openmetrics(&self) -> String {
+        page::render_open(&self.page)
+    }
+
+    /// `GET /metrics` (in the format that the scraper prefers), `/health/live` and
+    /// `/health/ready` (503 until `ready` says so).
     pub fn metrics_router(&self, ready: Readiness) -> axum::Router {
         page::router(self.page.clone(), ready)
     }

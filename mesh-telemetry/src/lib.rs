@@ -20,6 +20,7 @@ pub mod catalog;
 pub mod context;
 mod environment;
 mod error;
+mod exemplar;
 mod export;
 mod identity;
 mod install;

@@ -1,11 +1,14 @@
 //! `/metrics` and `/health/*`.
 
+mod format;
+mod openmetrics;
+
 use std::sync::LazyLock;
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -13,18 +16,21 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_process::Collector;
 
 use crate::{Readiness, proxy};
-
-/// What Prometheus expects of the text format.
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+use format::Format;
 
 static PROCESS: LazyLock<Collector> = LazyLock::new(Collector::default);
 
-/// The page, with the process's own figures as they are now.
+/// The plain page, with the process's own figures as they are now.
 pub(crate) fn render(page: &PrometheusHandle) -> String {
     PROCESS.collect();
     let mut text = page.render();
     proxy::render_breakers(&mut text);
     text
+}
+
+/// The same as OpenMetrics text, with exemplars.
+pub(crate) fn render_open(page: &PrometheusHandle) -> String {
+    openmetrics::of(&render(page))
 }
 
 pub(crate) fn router(page: PrometheusHandle, ready: Readiness) -> Router {
@@ -39,9 +45,18 @@ pub(crate) fn router(page: PrometheusHandle, ready: Readiness) -> Router {
 }
 
 /// Rendering thousands of series takes milliseconds: not on a worker of the runtime.
-async fn metrics(State(page): State<PrometheusHandle>) -> Response {
-    match tokio::task::spawn_blocking(move || render(&page)).await {
-        Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
+async fn metrics(State(page): State<PrometheusHandle>, headers: HeaderMap) -> Response {
+    let format = Format::wanted(&headers);
+    let rendering = tokio::task::spawn_blocking(move || match format {
+        Format::Plain => render(&page),
+        Format::OpenMetrics(_) => render_open(&page),
+    });
+    let described = [
+        (header::CONTENT_TYPE, format.content_type()),
+        (header::VARY, "accept"),
+    ];
+    match rendering.await {
+        Ok(text) => (described, text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

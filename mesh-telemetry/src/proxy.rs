@@ -9,6 +9,7 @@ mod access_log;
 mod breakers;
 mod edge;
 mod event;
+mod exemplars;
 mod fault;
 mod flags;
 mod outcome;

@@ -12,6 +12,7 @@ mod messaging;
 mod processor;
 mod server;
 mod shop;
+mod timed;
 
 pub use client::client_call;
 pub(crate) use current::Incoming;

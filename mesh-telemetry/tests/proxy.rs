@@ -1,6 +1,8 @@
 //! A sidecar's telemetry as the outside sees it: OTLP at a real receiver, and the
 //! page that Prometheus reads.
 
+#[path = "support/openmetrics.rs"]
+mod openmetrics;
 #[path = "support/promtool.rs"]
 mod promtool;
 #[path = "support/receiver.rs"]
@@ -13,7 +15,7 @@ use std::{
 
 use http::{Request, request::Parts};
 use mesh_telemetry::{
-    Component, Identity, Options, catalog, install_proxy,
+    Component, Identity, Options, Telemetry, catalog, install_proxy,
     proxy::{
         self, AccessLog, AccessLogOptions, AttemptEvent, AttemptOutcome, AttemptStart,
         BreakerGauge, BreakerState, Direction, Edge, FaultInjected, ProcessEvent, RequestEvent,
@@ -235,6 +237,96 @@ async fn every_metric_of_the_mesh_is_on_a_clean_page() {
             metric.name
         );
     }
+    telemetry.shutdown().await;
+}
+
+/// The page once it has exemplars of a sample like this.
+async fn led_to(telemetry: &Telemetry, sample: &str) -> Vec<openmetrics::Exemplar> {
+    for _ in 0..200 {
+        let mut found = openmetrics::read(&telemetry.render_openmetrics());
+        found.retain(|exemplar| exemplar.sample == sample);
+        if !found.is_empty() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no exemplar of {sample}");
+}
+
+#[tokio::test]
+async fn whoever_asks_for_openmetrics_is_led_to_spans_that_arrived() {
+    let (otlp, mut arrived) = receiver::start().await;
+    let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
+    everything(&sink, Direction::Outbound);
+    let spans = receiver::take(&mut arrived, 3).await;
+    let of_edge = |exemplar: &openmetrics::Exemplar| {
+        exemplar
+            .labels
+            .get("destination")
+            .is_none_or(|name| name == "payments")
+    };
+    for (sample, span) in [
+        ("mesh_request_duration_seconds_bucket", "outbound payments"),
+        ("mesh_proxy_overhead_seconds_bucket", "outbound payments"),
+        ("mesh_fault_delay_seconds_bucket", "outbound payments"),
+        ("mesh_attempt_duration_seconds_bucket", "attempt payments"),
+        ("mesh_attempts_total", "attempt payments"),
+        ("mesh_retries_total", "outbound payments"),
+        ("mesh_retry_success_total", "outbound payments"),
+        ("mesh_faults_injected_total", "attempt payments"),
+    ] {
+        let found = led_to(&telemetry, sample).await;
+        let leads = |exemplar: &openmetrics::Exemplar| {
+            let is_it = |it: &&receiver::Arrived| {
+                it.span.name == span
+                    && it.id() == exemplar.span_id
+                    && it.trace() == exemplar.trace_id
+            };
+            of_edge(exemplar) && spans.iter().any(|it| is_it(&it))
+        };
+        assert!(found.iter().any(leads), "{sample}: {found:?}");
+    }
+    let faults = led_to(&telemetry, "mesh_faults_injected_total").await;
+    assert!(
+        faults.iter().all(|one| (one.value - 1.0).abs() < 1e-9),
+        "{faults:?}"
+    );
+    // On the plain page there is nothing of the sort.
+    let plain = telemetry.render();
+    assert!(
+        !plain.contains("trace_id") && !plain.contains("# EOF"),
+        "{plain}"
+    );
+    promtool::lint(&plain);
+    telemetry.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_trace_that_nobody_got_is_no_exemplar() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let otlp = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener); // refuses from now on
+    let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
+    let scope = RequestScope::begin(&sink, Direction::Outbound, &request());
+    scope.set_edge(&Edge::new(Direction::Outbound, "orders", "nobody", "lost"));
+    scope.finish(RequestOutcome {
+        status: Some(503),
+        ..RequestOutcome::default()
+    });
+    telemetry.shutdown().await; // tries to send it
+    let (telemetry, _sink) = install_proxy(options(&otlp)).unwrap();
+    let page = telemetry.render_openmetrics();
+    let lost = openmetrics::read(&page).into_iter().filter(|exemplar| {
+        exemplar
+            .labels
+            .get("destination")
+            .is_some_and(|to| to == "nobody")
+    });
+    assert_eq!(lost.count(), 0, "{page}");
+    assert!(
+        page.contains("route=\"lost\""),
+        "it was counted all the same: {page}"
+    );
     telemetry.shutdown().await;
 }
 

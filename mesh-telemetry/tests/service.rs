@@ -6,6 +6,8 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+#[path = "support/openmetrics.rs"]
+mod openmetrics;
 #[path = "support/promtool.rs"]
 mod promtool;
 #[path = "support/receiver.rs"]
@@ -197,6 +199,7 @@ async fn a_service_tells_its_part_of_the_trace() {
     assert_eq!(broken[0].attribute("error.type").as_deref(), Some("500"));
 
     check_page(&telemetry, &ready).await;
+    check_exemplars(&telemetry).await;
     telemetry.shutdown().await;
     assert!(
         arrived.try_recv().is_err(),
@@ -248,4 +251,43 @@ async fn check_page(telemetry: &Telemetry, ready: &Readiness) {
     let server = "http_server_request_duration_seconds_count{http_request_method=\"POST\",\
                   http_route=\"/payments/{id}\",http_response_status_code=\"201\",error_type=\"\"} 2";
     assert!(page.contains(server), "{page}");
+}
+
+/// Every duration of the sampled request leads to its trace, in the format that was
+/// asked for and in no other.
+async fn check_exemplars(telemetry: &Telemetry) {
+    let pages = telemetry.metrics_router(Readiness::default());
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.5";
+    let get = || {
+        let request = Request::get("/metrics").header("accept", accept);
+        pages.clone().oneshot(request.body(Body::empty()).unwrap())
+    };
+    let response = get().await.unwrap();
+    let kind = &response.headers()["content-type"];
+    let expected = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(kind, expected);
+    let samples = [
+        "http_server_request_duration_seconds_bucket",
+        "http_client_request_duration_seconds_bucket",
+        "db_client_operation_duration_seconds_bucket",
+    ];
+    for _ in 0..200 {
+        let page = get().await.unwrap().into_body().collect().await.unwrap();
+        let page = page.to_bytes();
+        let found = openmetrics::read(std::str::from_utf8(&page).unwrap());
+        let leads = |sample: &&str| {
+            let of =
+                |it: &openmetrics::Exemplar| it.sample == *sample && it.trace_id == PARENT[3..35];
+            found.iter().any(of)
+        };
+        if samples.iter().all(leads) {
+            let ids = found.iter().map(|it| (it.span_id.len(), it.value > 0.0));
+            assert!(ids.into_iter().all(|it| it == (16, true)), "{found:?}");
+            let served = found.iter().find(|it| it.sample == samples[0]).unwrap();
+            assert_eq!(served.labels["http_route"], "/payments/{id}");
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("no exemplars");
 }

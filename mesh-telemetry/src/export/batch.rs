@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{ExportSettings, Item, client::Client};
-use crate::{catalog, otlp::Packet, register::counter};
+use crate::{catalog, exemplar::Pending, otlp::Packet, register::counter};
 
 /// The far end of the queue.
 pub(super) struct Batches {
@@ -20,6 +20,8 @@ pub(super) struct Batches {
     enough: Arc<Notify>,
     client: Client,
     packet: Packet,
+    /// What leads to the spans of the packet.
+    exemplars: Vec<Pending>,
     size: usize,
     delay: Duration,
     timeout: Duration,
@@ -42,6 +44,7 @@ impl Batches {
             enough,
             client,
             packet: Packet::new(&settings.resource),
+            exemplars: Vec::new(),
             size: settings.batch,
             delay: settings.delay,
             timeout: settings.timeout,
@@ -64,9 +67,13 @@ impl Batches {
                 first = self.items.recv() => first,
             };
             let Some(first) = first else { return };
-            first.write(&mut self.packet);
+            first.write(&mut self.packet, &mut self.exemplars);
             self.gather().await;
             self.fill();
+            if self.packet.spans() == 0 {
+                self.exemplars.truncate(self.size); // their spans are still to come
+                continue;
+            }
             let spans = self.packet.spans() as u64;
             let packet = self.packet.take();
             self.send(packet, spans).await;
@@ -91,7 +98,7 @@ impl Batches {
     fn fill(&mut self) {
         while self.packet.spans() < self.size && !self.packet.is_full() {
             match self.items.try_recv() {
-                Ok(item) => item.write(&mut self.packet),
+                Ok(item) => item.write(&mut self.packet, &mut self.exemplars),
                 Err(_) => return, // empty for now, or for good
             }
         }
@@ -103,9 +110,13 @@ impl Batches {
             Ok(Err(error)) => Some(error),
             Err(_) => Some(format!("no answer within {:?}", self.timeout)),
         };
-        match error {
-            None => self.exported.increment(spans),
-            Some(_) => self.failed.increment(spans),
+        // A dot on a chart leads to a trace that arrived, or there is none.
+        if error.is_none() {
+            self.exported.increment(spans);
+            self.exemplars.drain(..).for_each(Pending::settle);
+        } else {
+            self.failed.increment(spans);
+            self.exemplars.clear();
         }
         self.log_change(error);
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{AttemptOutcome, Direction, Flags, RequestOutcome, outcome::effective};
+use super::{AttemptOutcome, Direction, Flags, RequestOutcome, exemplars, outcome::effective};
 use crate::{
     catalog,
     register::{Kept, counter, gauge, histogram},
@@ -31,7 +31,7 @@ const HEDGES: [&str; 5] = ["won", "lost", "failed", "cancelled", "refused"];
 /// Kinds of fault that hold a request, or keep its answer back.
 const HOLDING: [&str; 4] = ["delay", "hang", "chunk_delay", "throttle"];
 /// 1xx to 5xx, and no answer at all.
-const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+pub(super) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Status, gRPC status and flags: what the labels of an answer are made of.
 type Answer = (Option<u16>, Option<u16>, Flags);
 
@@ -57,6 +57,7 @@ pub struct Edge {
     budget: OnceLock<Gauge>,
     in_flight: OnceLock<Gauge>,
     overhead: OnceLock<Histogram>,
+    exemplars: exemplars::Kept,
 }
 
 impl std::fmt::Debug for Edge {
@@ -138,6 +139,7 @@ impl Edge {
             budget: OnceLock::new(),
             in_flight: OnceLock::new(),
             overhead: OnceLock::new(),
+            exemplars: exemplars::Kept::default(),
         }
     }
 
@@ -214,28 +216,16 @@ impl Edge {
     ) {
         let answer = (outcome.status, outcome.grpc_status, outcome.flags);
         let requests = self.requests.get((method, tls, answer), || {
-            let [code, grpc, flags] = labels(answer);
-            let (direction, [source, destination, route]) = (self.direction.as_str(), self.strs());
-            let values = [
-                direction,
-                source,
-                destination,
-                route,
-                method,
-                &code,
-                &grpc,
-                &flags,
-                tls,
-            ];
-            counter(&catalog::REQUESTS, &values)
+            let values = labels(answer);
+            counter(
+                &catalog::REQUESTS,
+                &self.request_labels(method, tls, &values),
+            )
         });
         requests.increment(1);
         let class = class(effective(outcome.status, outcome.grpc_status));
-        let duration = self.durations[class].get_or_init(|| {
-            let (direction, [source, destination, route]) = (self.direction.as_str(), self.strs());
-            let values = [direction, source, destination, route, CLASSES[class]];
-            histogram(&catalog::REQUEST_DURATION, &values)
-        });
+        let duration = self.durations[class]
+            .get_or_init(|| histogram(&catalog::REQUEST_DURATION, &self.duration_labels(class)));
         duration.record(seconds);
         if let Some(overhead) = overhead {
             self.overhead().record(overhead);
@@ -245,23 +235,63 @@ impl Edge {
     /// Counts one try at an endpoint.
     pub(super) fn count_attempt(&self, outcome: &AttemptOutcome, seconds: f64) {
         let answer = (outcome.status, outcome.grpc_status, outcome.flags);
-        let [source, destination, _] = self.strs();
         let attempts = self.attempts.get(answer, || {
-            let [code, grpc, flags] = labels(answer);
-            counter(
-                &catalog::ATTEMPTS,
-                &[source, destination, &code, &grpc, &flags],
-            )
+            counter(&catalog::ATTEMPTS, &self.attempt_labels(&labels(answer)))
         });
         attempts.increment(1);
         let class = class(effective(outcome.status, outcome.grpc_status));
         let duration = self.attempt_durations[class].get_or_init(|| {
             histogram(
                 &catalog::ATTEMPT_DURATION,
-                &[source, destination, CLASSES[class]],
+                &self.attempt_duration_labels(class),
             )
         });
         duration.record(seconds);
+    }
+
+    /// Values of [`catalog::REQUESTS`].
+    pub(super) fn request_labels<'a>(
+        &'a self,
+        method: &'a str,
+        tls: &'a str,
+        [code, grpc, flags]: &'a [String; 3],
+    ) -> [&'a str; 9] {
+        let (direction, [source, destination, route]) = (self.direction.as_str(), self.strs());
+        [
+            direction,
+            source,
+            destination,
+            route,
+            method,
+            code,
+            grpc,
+            flags,
+            tls,
+        ]
+    }
+
+    /// Values of [`catalog::REQUEST_DURATION`].
+    pub(super) fn duration_labels(&self, class: usize) -> [&str; 5] {
+        let [source, destination, route] = self.strs();
+        let direction = self.direction.as_str();
+        [direction, source, destination, route, CLASSES[class]]
+    }
+
+    /// Values of [`catalog::ATTEMPTS`].
+    pub(super) fn attempt_labels<'a>(
+        &'a self,
+        [code, grpc, flags]: &'a [String; 3],
+    ) -> [&'a str; 5] {
+        [&self.source, &self.destination, code, grpc, flags]
+    }
+
+    /// Values of [`catalog::ATTEMPT_DURATION`].
+    pub(super) fn attempt_duration_labels(&self, class: usize) -> [&str; 3] {
+        [&self.source, &self.destination, CLASSES[class]]
+    }
+
+    pub(super) fn exemplars(&self) -> &exemplars::Kept {
+        &self.exemplars
     }
 
     pub(super) fn retries(&self, condition: &'static str) -> Counter {
@@ -335,13 +365,13 @@ impl Edge {
 }
 
 /// `response_code`, `grpc_status` and `response_flags` of an answer.
-fn labels((status, grpc, flags): Answer) -> [String; 3] {
+pub(super) fn labels((status, grpc, flags): Answer) -> [String; 3] {
     let grpc = grpc.map_or_else(|| "-".to_owned(), |grpc| grpc.to_string());
     [status.unwrap_or(0).to_string(), grpc, flags.to_string()]
 }
 
 /// Position in [`CLASSES`].
-fn class(status: Option<u16>) -> usize {
+pub(super) fn class(status: Option<u16>) -> usize {
     match status {
         Some(status @ 100..=599) => usize::from(status / 100),
         _ => 0,

@@ -366,27 +366,42 @@ impl Record {
     }
 
     fn count(&self) {
-        let total = self.ended.unwrap_or(self.started) - self.started;
-        let overhead = total
-            .saturating_sub(self.upstream())
-            .saturating_sub(self.paused);
-        let overhead = (!self.attempts.is_empty()).then_some(overhead.as_secs_f64());
         let method = method_label(&self.method);
         self.edge.count_request(
             method,
             self.tls(),
             &self.outcome,
-            total.as_secs_f64(),
-            overhead,
+            self.duration().as_secs_f64(),
+            self.overhead(),
         );
-        if let Some(condition) = self.retried.filter(|_| !self.failed() && !self.cancelled) {
+        if let Some(condition) = self.saved() {
             self.edge.saved(condition).increment(1);
         }
     }
 
+    /// What the sidecar itself cost, seconds; none without an attempt. Of a request
+    /// that has ended.
+    pub(super) fn overhead(&self) -> Option<f64> {
+        let overhead = self
+            .duration()
+            .saturating_sub(self.upstream())
+            .saturating_sub(self.paused);
+        (!self.attempts.is_empty()).then_some(overhead.as_secs_f64())
+    }
+
+    /// Condition of the last retry made.
+    pub(super) fn retried(&self) -> Option<&'static str> {
+        self.retried
+    }
+
+    /// The same, if it saved the request.
+    pub(super) fn saved(&self) -> Option<&'static str> {
+        self.retried.filter(|_| !self.failed() && !self.cancelled)
+    }
+
     /// Label of the hop through the mesh: inbound the caller's, outbound the one to
     /// the endpoint that was tried last.
-    fn tls(&self) -> &'static str {
+    pub(super) fn tls(&self) -> &'static str {
         Secured::label(match self.direction {
             Direction::Inbound => self.secured.as_ref(),
             Direction::Outbound => self.attempts.last().and_then(|last| last.secured.as_ref()),
@@ -477,7 +492,7 @@ impl Attempt {
             .map_or(Duration::ZERO, |ended| ended - self.started)
     }
 
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.duration().as_secs_f64()
     }
 

@@ -8,8 +8,8 @@ use std::{
     },
 };
 
-use super::{AccessLog, Direction, Edge, record::Record, spans};
-use crate::{export::Queue, otlp::Packet, sampling::Sampling};
+use super::{AccessLog, Direction, Edge, exemplars, record::Record, spans};
+use crate::{exemplar::Pending, export::Queue, otlp::Packet, sampling::Sampling};
 
 /// Most records that a sink without export keeps; then the oldest go.
 const KEPT: usize = 4096;
@@ -175,6 +175,11 @@ impl FinishedRequest {
     /// Writes them as they are sent.
     pub(crate) fn write(&self, to: &mut Packet) {
         spans::write(&self.0, to);
+    }
+
+    /// What leads to it once its spans have arrived.
+    pub(crate) fn exemplars(&self, to: &mut Vec<Pending>) {
+        exemplars::of(&self.0, to);
     }
 
     /// How many spans that are.

@@ -3,18 +3,16 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use http::{Request, Response, Uri};
-use metrics::Histogram;
 use opentelemetry::trace::Status;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{current, error_type};
-use crate::{
-    catalog,
-    proxy::method_label,
-    register::{Kept, histogram},
+use super::{
+    current, error_type,
+    timed::{Timed, sampled},
 };
+use crate::{catalog, proxy::method_label, register::Kept};
 
 /// Calls a peer under a CLIENT span `{method}`, which lasts to the head of the
 /// answer; the request carries its context. `peer` comes from configuration.
@@ -47,7 +45,7 @@ enum Outcome {
 }
 
 type Labels = (&'static str, String, Outcome);
-static DURATIONS: LazyLock<Kept<Labels, Histogram>> = LazyLock::new(Kept::default);
+static DURATIONS: LazyLock<Kept<Labels, Timed>> = LazyLock::new(Kept::default);
 
 /// A call under way; counted when it is dropped.
 struct Watch<'a> {
@@ -88,18 +86,18 @@ impl<'a> Watch<'a> {
 
     fn count(&self) {
         let labels = (self.method, self.peer.to_owned(), self.outcome);
-        let histogram = DURATIONS.get(labels, || {
+        let timed = DURATIONS.get(labels, || {
             let status = self
                 .status()
                 .map_or_else(String::new, |status| status.to_string());
             let cancelled = (self.outcome == Outcome::Cancelled).then(|| "cancelled".into());
             let error = self.error().or(cancelled).unwrap_or_default();
-            histogram(
+            Timed::new(
                 &catalog::HTTP_CLIENT_DURATION,
                 &[self.method, self.peer, &status, &error],
             )
         });
-        histogram.record(self.started.elapsed().as_secs_f64());
+        timed.record(self.started, sampled(&self.span).as_ref());
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use metrics::Histogram;
 use opentelemetry::{
     KeyValue,
     trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _},
@@ -12,11 +11,8 @@ use tokio::time::Instant;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{error_type, processor};
-use crate::{
-    catalog,
-    register::{Kept, histogram},
-};
+use super::{error_type, processor, timed::Timed};
+use crate::{catalog, register::Kept};
 
 /// The only database the shop uses.
 const SYSTEM: &str = "sqlite";
@@ -57,7 +53,7 @@ enum Outcome {
 }
 
 type Labels = (&'static str, &'static str, Outcome);
-static DURATIONS: LazyLock<Kept<Labels, Histogram>> = LazyLock::new(Kept::default);
+static DURATIONS: LazyLock<Kept<Labels, Timed>> = LazyLock::new(Kept::default);
 
 /// An operation under way; counted, and its span ended, when it is dropped.
 struct Watch {
@@ -70,18 +66,19 @@ struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let histogram = DURATIONS.get((self.operation, self.table, self.outcome), || {
+        let timed = DURATIONS.get((self.operation, self.table, self.outcome), || {
             let error = match self.outcome {
                 Outcome::Done => "",
                 Outcome::Error(error) => error,
                 Outcome::Cancelled => "cancelled",
             };
-            histogram(
+            Timed::new(
                 &catalog::DB_DURATION,
                 &[SYSTEM, self.operation, self.table, error],
             )
         });
-        histogram.record(self.started.elapsed().as_secs_f64());
+        let recorded = self.span.as_ref().map(SdkSpan::span_context);
+        timed.record(self.started, recorded);
         let Some(span) = &mut self.span else { return };
         if let Outcome::Error(error) = self.outcome {
             span.set_attribute(KeyValue::new("error.type", error));

@@ -15,10 +15,25 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider, Span, SpanData, SpanProcessor},
 };
 
-use crate::{export::Queue, sampling::Sampling};
+use crate::{exemplar::Pending, export::Queue, sampling::Sampling};
 
 /// Scope of database spans, which are made without `tracing`.
 static DATABASE: OnceLock<SdkTracer> = OnceLock::new();
+
+/// Where spans go, for what leads to them.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// Whether spans go anywhere.
+pub(super) fn exports() -> bool {
+    QUEUE.get().is_some()
+}
+
+/// Sends what leads to a span that ends next.
+pub(super) fn offer(pending: Pending) {
+    if let Some(queue) = QUEUE.get() {
+        queue.offer_exemplar(pending);
+    }
+}
 
 /// The tracer of database spans, once a service is installed.
 pub(super) fn database() -> Option<&'static SdkTracer> {
@@ -30,8 +45,9 @@ pub(crate) fn provider(sampling: Sampling, resource: Resource, queue: Queue) -> 
     let provider = SdkTracerProvider::builder()
         .with_sampler(sampling.to_sdk())
         .with_resource(resource)
-        .with_span_processor(ToQueue(queue))
+        .with_span_processor(ToQueue(queue.clone()))
         .build();
+    QUEUE.get_or_init(|| queue);
     DATABASE.get_or_init(|| provider.tracer("sqlx"));
     provider
 }

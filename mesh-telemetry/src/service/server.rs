@@ -10,19 +10,17 @@ use axum::{body::Body, extract::MatchedPath};
 use bytes::Bytes;
 use http::{Method, Request, Response, Version, header};
 use http_body::Frame;
-use metrics::Histogram;
 use opentelemetry::trace::Status;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::current::Incoming;
-use crate::{
-    catalog,
-    proxy::method_label,
-    register::{Kept, histogram},
+use super::{
+    current::Incoming,
+    timed::{Timed, sampled},
 };
+use crate::{catalog, proxy::method_label, register::Kept};
 
 /// For `axum::Router::layer`: a SERVER span `{method} {route}` and the duration of
 /// every request, to the end of the body.
@@ -97,7 +95,7 @@ struct Watch {
 }
 
 type Labels = (&'static str, String, Option<u16>, bool);
-static DURATIONS: LazyLock<Kept<Labels, Histogram>> = LazyLock::new(Kept::default);
+static DURATIONS: LazyLock<Kept<Labels, Timed>> = LazyLock::new(Kept::default);
 
 impl Watch {
     fn begin(request: &Request<Body>, incoming: &Incoming) -> Self {
@@ -129,18 +127,18 @@ impl Watch {
         let cancelled = !self.complete;
         let route = std::mem::take(&mut self.route);
         let labels = (self.method, route, self.status, cancelled);
-        let histogram = DURATIONS.get(labels.clone(), || {
+        let timed = DURATIONS.get(labels.clone(), || {
             let status = self
                 .status
                 .map_or_else(String::new, |status| status.to_string());
             let cancelled = cancelled.then(|| "cancelled".to_owned());
             let error = self.error().or(cancelled).unwrap_or_default();
-            histogram(
+            Timed::new(
                 &catalog::HTTP_SERVER_DURATION,
                 &[self.method, &labels.1, &status, &error],
             )
         });
-        histogram.record(self.started.elapsed().as_secs_f64());
+        timed.record(self.started, sampled(&self.span).as_ref());
     }
 }
 

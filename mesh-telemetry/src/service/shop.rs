@@ -1,9 +1,7 @@
 //! What the shop counts of itself.
 
-use crate::{
-    catalog,
-    register::{counter, gauge},
-};
+use super::timed::count;
+use crate::{catalog, register::gauge};
 
 /// Something that happened in the shop.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +31,10 @@ pub enum ShopEvent<'a> {
 pub fn emit(event: ShopEvent<'_>) {
     match event {
         ShopEvent::OrderFinished { status } => {
-            counter(&catalog::SHOP_ORDERS, &[status]).increment(1);
+            count(&catalog::SHOP_ORDERS, &[status]);
         }
         ShopEvent::PaymentFinished { result } => {
-            counter(&catalog::SHOP_PAYMENTS, &[result]).increment(1);
+            count(&catalog::SHOP_PAYMENTS, &[result]);
         }
         ShopEvent::OutboxPending(messages) => {
             gauge(&catalog::SHOP_OUTBOX, &[]).set(messages as f64);
