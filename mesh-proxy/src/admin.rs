@@ -5,8 +5,8 @@
 //! |---|---|
 //! | `GET /config` | who the sidecar is, revision and policy in force |
 //! | `GET /clusters` | endpoints with breaker, load and attempts in flight; budgets |
-//! | `GET /chaos` | rules in force here, with the time they have left |
-//! | `POST /chaos/halt` | turns all rules off at this sidecar |
+//! | `GET /chaos` | whether chaos was halted here; rules in force, with the time they have left and what they met |
+//! | `POST /chaos/halt` | turns all rules off at this sidecar, and says how many were on |
 //! | `POST /drain` | finishes what is in flight and ends |
 //!
 //! A `POST` needs the header `x-glassmesh: 1`, which a foreign web page cannot
@@ -141,9 +141,8 @@ async fn clusters(Extract(state): Extract<State>) -> Json<Vec<views::ClusterView
     )
 }
 
-async fn chaos(Extract(state): Extract<State>) -> Json<Vec<views::RuleView>> {
-    let policy = state.shared.policy.load();
-    Json(views::rules(&policy.rules))
+async fn chaos(Extract(state): Extract<State>) -> Json<views::ChaosView> {
+    Json(views::chaos(&state.shared.policy.load()))
 }
 
 async fn halt(Extract(state): Extract<State>) -> Json<Value> {

@@ -173,7 +173,7 @@ pub struct Ack {
 
 /// What the rules in force met at one sidecar: body of `POST /control/v1/report`, sent
 /// each second while something changes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// Name of the service.

@@ -7,6 +7,7 @@
 
 mod client;
 mod lines;
+mod report;
 
 use std::{sync::Arc, time::Duration};
 
@@ -90,8 +91,16 @@ impl<F: Fn() + Send> Subscriber<'_, F> {
             .await
             .map_err(|_| ControlError::Silent(SILENCE))??;
         emit(&ProcessEvent::ControlConnected(true));
+        let (console, config, shared) = (self.console.clone(), self.config, self.shared);
+        tokio::select! {
+            ended = self.read(Lines::of(response.into_body())) => ended,
+            // As long as the stream is there: whom it comes from is listened to.
+            () = report::keep_posted(&console, config, shared) => Ok(()),
+        }
+    }
+
+    async fn read(&mut self, mut lines: Lines) -> Result<(), ControlError> {
         let opened = Instant::now();
-        let mut lines = Lines::of(response.into_body());
         loop {
             let line = timeout(SILENCE, lines.next())
                 .await

@@ -25,6 +25,7 @@ mod control;
 mod error;
 pub mod explain;
 mod grpc;
+mod halting;
 mod layers;
 pub mod lint;
 mod names;
@@ -51,6 +52,7 @@ pub use sidecar::Sidecar;
 
 use cli::ProxyArgs;
 use config::SidecarConfig;
+use halting::Halts;
 use reload::Followed;
 
 /// Runs a sidecar until `shutdown` is cancelled (or the admin API drains it), then
@@ -73,6 +75,7 @@ async fn run_with(
     followed: Followed,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    let halts = Halts::listen();
     sidecar::refuse_problems(&config)?;
     let (telemetry, sink) = install_proxy(Options {
         identity: Identity {
@@ -89,7 +92,7 @@ async fn run_with(
         .and_then(|()| Sidecar::start(config, sink, readiness));
     let ended = match started {
         Ok(sidecar) => {
-            serve(sidecar, followed, shutdown).await;
+            serve(sidecar, followed, halts, shutdown).await;
             Ok(())
         }
         Err(error) => Err(error),
@@ -105,11 +108,12 @@ fn serve_metrics(address: SocketAddr, page: axum::Router) -> Result<(), RunError
     Ok(())
 }
 
-async fn serve(sidecar: Sidecar, followed: Followed, shutdown: CancellationToken) {
+async fn serve(sidecar: Sidecar, followed: Followed, halts: Halts, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = sidecar.drain_begun() => {}
         () = reload::follow(&sidecar, followed) => {}
+        () = halts.obey(&sidecar) => {}
     }
     sidecar.drain().await;
 }

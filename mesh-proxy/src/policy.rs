@@ -9,13 +9,14 @@ mod local;
 mod route;
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arc_swap::{ArcSwap, Guard};
 use mesh_telemetry::proxy::{Direction, ProcessEvent, emit};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 pub(crate) use limits::{Limits, ROOM_AFTER};
 pub(crate) use local::Local;
@@ -25,7 +26,7 @@ use crate::{
     client::{self, Workers},
     cluster::{Cluster, Clusters, Endpoint},
     config::{self, Policy, Problem, Rule, check_here},
-    layers::chaos::rule::{Clock, Rules},
+    layers::chaos::rule::{Armed, Clock, Rules},
 };
 
 /// One policy, ready for requests.
@@ -35,7 +36,10 @@ pub(crate) struct Snapshot {
     pub(crate) clusters: Clusters,
     pub(crate) routes: Routes,
     pub(crate) local: Option<Local>,
+    /// Those of the policy that are turned on; halted none.
     pub(crate) rules: Rules,
+    /// Whether chaos was halted at this sidecar alone.
+    pub(crate) halted: bool,
 }
 
 /// For whom policies are put in force; does not change.
@@ -88,10 +92,12 @@ pub(crate) struct Store {
     current: ArcSwap<Snapshot>,
     /// Held while a policy is built, so that two swaps do not lose one another's state.
     swap: Mutex<Halted>,
+    changed: watch::Sender<()>,
 }
 
-/// Chaos rules as they were when they were halted here: they stay off until
-/// whoever sends policies says something else about chaos.
+/// Chaos rules that were on when they were halted here. They stay off while these, and
+/// no others, are on: until whoever sends policies turns something on, or all off. That
+/// one of them ends meanwhile must not put the others in force again.
 type Halted = Option<Vec<Rule>>;
 
 impl Store {
@@ -106,7 +112,13 @@ impl Store {
             owner,
             current: ArcSwap::from_pointee(first),
             swap: Mutex::new(None),
+            changed: watch::Sender::new(()),
         })
+    }
+
+    /// Tells whenever something else is in force.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// The policy in force.
@@ -128,9 +140,8 @@ impl Store {
     }
 
     fn put(&self, revision: u64, policy: Policy, halted: &mut Halted) {
-        if halted.as_ref().is_some_and(|rules| *rules != policy.chaos) {
-            *halted = None;
-        }
+        let (on, off) = (on(&policy), halted.take());
+        *halted = off.filter(|off| !on.is_empty() && on.iter().all(|rule| off.contains(rule)));
         self.replace(revision, policy, halted.is_some());
     }
 
@@ -153,9 +164,12 @@ impl Store {
     pub(crate) fn halt_chaos(&self) -> usize {
         let mut halted = self.swap.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.current.load_full();
-        *halted = Some(current.raw.chaos.clone());
-        self.replace(current.revision, current.raw.clone(), true);
-        current.rules.iter().count()
+        let on = on(&current.raw);
+        *halted = (!on.is_empty()).then_some(on);
+        self.replace(current.revision, current.raw.clone(), halted.is_some());
+        let now = Instant::now();
+        let has_time = |rule: &&Arc<Armed>| rule.left(now).is_some();
+        current.rules.iter().filter(has_time).count()
     }
 
     fn replace(&self, revision: u64, policy: Policy, halted: bool) {
@@ -163,7 +177,14 @@ impl Store {
         let next = Snapshot::build(&self.owner, revision, policy, &before, halted);
         next.activate(&before);
         self.current.store(Arc::new(next));
+        self.changed.send_replace(());
     }
+}
+
+/// Chaos rules that are turned on.
+fn on(policy: &Policy) -> Vec<Rule> {
+    let rules = policy.chaos.iter();
+    rules.filter(|rule| rule.enabled).cloned().collect()
 }
 
 fn refuse_problems(revision: u64, policy: &Policy) -> Result<(), Vec<Problem>> {
@@ -187,6 +208,7 @@ impl Snapshot {
             routes: Routes::default(),
             local: None,
             rules: Rules::default(),
+            halted: false,
         }
     }
 
@@ -217,7 +239,21 @@ impl Snapshot {
             routes,
             local,
             rules,
+            halted,
         }
+    }
+
+    /// Rules of which a route of this sidecar, or its application, is the place.
+    pub(crate) fn rules_here(&self) -> impl Iterator<Item = &Arc<Armed>> {
+        let outbound = self.routes.states();
+        let inbound = self.local.iter().flat_map(Local::routes);
+        let here: HashSet<*const Armed> = outbound
+            .chain(inbound)
+            .flat_map(|route| route.rules())
+            .map(Arc::as_ptr)
+            .collect();
+        let rules = self.rules.iter();
+        rules.filter(move |rule| here.contains(&Arc::as_ptr(rule)))
     }
 
     /// Hands the clusters over from the snapshot before: from now on there is no way back.

@@ -197,6 +197,13 @@ impl Sidecar {
         self.shared.policy.apply(revision, policy)
     }
 
+    /// Turns all chaos rules off, at this sidecar alone, until whoever sends policies says
+    /// something else about them; requests that they hold go on at once. Returns how many
+    /// were on.
+    pub fn halt_chaos(&self) -> usize {
+        self.shared.policy.halt_chaos()
+    }
+
     /// Puts a changed configuration in force as a whole, or reports all that is wrong
     /// with it, and what of it needs a restart, and keeps the old one.
     ///

@@ -1,14 +1,14 @@
 //! What the admin API shows.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
     cluster::{Cluster, Member, Origin},
-    config::Rule,
-    layers::chaos::rule::Rules,
+    config::{Place, Rule, RuleReport},
+    policy::Snapshot,
 };
 
 #[derive(Serialize)]
@@ -52,9 +52,23 @@ struct EjectionView {
 }
 
 #[derive(Serialize)]
-pub(super) struct RuleView {
-    rule: Rule,
+pub(super) struct ChaosView {
+    /// Chaos was halted at this sidecar alone; then there are no rules.
+    halted: bool,
+    rules: Vec<RuleView>,
+}
+
+#[derive(Serialize)]
+struct RuleView {
+    id: String,
+    #[serde(rename = "where")]
+    place: Place,
     expires_in_ms: u64,
+    /// Share in force now, 0 to 100, by its schedule.
+    percent_now: f64,
+    /// What it met since it was put in force; none: this sidecar is not its place.
+    receipt: Option<RuleReport>,
+    rule: Rule,
 }
 
 pub(super) fn cluster(cluster: &Cluster) -> ClusterView {
@@ -106,15 +120,25 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-pub(super) fn rules(rules: &Rules) -> Vec<RuleView> {
+/// Rules that are turned on and have time left.
+pub(super) fn chaos(policy: &Snapshot) -> ChaosView {
     let now = Instant::now();
-    rules
-        .iter()
-        .filter_map(|armed| {
-            Some(RuleView {
-                rule: armed.rule().clone(),
-                expires_in_ms: milliseconds(armed.left(now)?),
-            })
+    let here: Vec<_> = policy.rules_here().map(Arc::as_ptr).collect();
+    let rules = policy.rules.iter().filter_map(|armed| {
+        let rule = armed.rule();
+        Some(RuleView {
+            id: rule.id.clone(),
+            place: rule.place.clone(),
+            expires_in_ms: milliseconds(armed.left(now)?),
+            percent_now: armed.percent_now(now),
+            receipt: here
+                .contains(&Arc::as_ptr(armed))
+                .then(|| armed.receipt().report(rule)),
+            rule: rule.clone(),
         })
-        .collect()
+    });
+    ChaosView {
+        halted: policy.halted,
+        rules: rules.collect(),
+    }
 }

@@ -41,6 +41,7 @@ pub(super) enum ControlError {
 }
 
 /// Where the console is.
+#[derive(Clone)]
 pub(super) struct Console {
     /// `host:port`.
     authority: String,

@@ -85,6 +85,11 @@ impl Local {
             .and_then(|caller| self.by_caller.get(caller))
             .unwrap_or(&self.external)
     }
+
+    /// All that there are.
+    pub(super) fn routes(&self) -> impl Iterator<Item = &Arc<RouteState>> {
+        self.by_caller.values().chain([&self.external])
+    }
 }
 
 fn edge(owner: &Owner, caller: &str, old: Option<&Arc<RouteState>>) -> Arc<Edge> {

@@ -16,7 +16,10 @@ use super::{
 use crate::{
     cluster::{Cluster, Clusters},
     config::{self, Deny, Hedge, Position, RetryPolicy},
-    layers::{chaos::rule::Rules, retry::condition_names},
+    layers::{
+        chaos::rule::{Armed, Rules},
+        retry::condition_names,
+    },
     routing::{Matcher, answer::Answer, changes::Changes, template::Template},
 };
 use table::Split;
@@ -76,6 +79,18 @@ impl RouteState {
             answer: None,
             deny: Arc::default(),
         }
+    }
+
+    /// Chaos rules that can strike here, or a copy of what passes here.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Arc<Armed>> {
+        let mirror = self.mirror.as_ref().map(|mirror| &*mirror.route);
+        let routes = std::iter::once(self).chain(mirror);
+        routes.flat_map(|route| {
+            route
+                .request_faults
+                .iter()
+                .chain(route.attempt_faults.iter())
+        })
     }
 }
 

@@ -10,26 +10,28 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use mesh_proxy::config::{Ack, Policy, Registration, Snapshot};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use mesh_proxy::config::{Ack, Policy, Registration, Report, Snapshot};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel, unbounded_channel};
 
 use crate::support::{App, Proxy, config, full, get, policy, send, serve, text, within};
 
-type Frames = Sender<Result<Frame<Bytes>, std::io::Error>>;
+pub(crate) type Frames = Sender<Result<Frame<Bytes>, std::io::Error>>;
 
 /// A console of which a test holds every stream.
-struct Console {
+pub(crate) struct Console {
     address: SocketAddr,
     streams: Receiver<(Registration, Frames)>,
     acks: Receiver<Ack>,
+    reports: UnboundedReceiver<Report>,
 }
 
 impl Console {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (opened, streams) = channel(8);
         let (acked, acks) = channel(8);
+        let (told, reports) = unbounded_channel();
         let address = serve(move |request| {
-            let (opened, acked) = (opened.clone(), acked.clone());
+            let (opened, acked, told) = (opened.clone(), acked.clone(), told.clone());
             async move {
                 let path = request.uri().path().to_owned();
                 let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -38,6 +40,10 @@ impl Console {
                         .send(serde_json::from_slice(&body).unwrap())
                         .await
                         .unwrap();
+                    return text(StatusCode::OK, "");
+                }
+                if path == "/control/v1/report" {
+                    let _ = told.send(serde_json::from_slice(&body).unwrap());
                     return text(StatusCode::OK, "");
                 }
                 assert_eq!(path, "/control/v1/subscribe");
@@ -55,16 +61,51 @@ impl Console {
             address,
             streams,
             acks,
+            reports,
         }
     }
 
-    async fn stream(&mut self) -> Frames {
+    pub(crate) async fn stream(&mut self) -> Frames {
         within(self.streams.recv()).await.unwrap().1
     }
 
     async fn ack(&mut self) -> Ack {
         within(self.acks.recv()).await.unwrap()
     }
+
+    /// Puts a policy in force.
+    pub(crate) async fn put(&mut self, stream: &Frames, revision: u64, policy: Policy) {
+        push(stream, revision, policy).await;
+        let ack = self.ack().await;
+        assert_eq!((ack.revision, ack.problems.len()), (revision, 0), "{ack:?}");
+    }
+
+    /// The first report from now on of which this holds.
+    pub(crate) async fn report(&mut self, wanted: impl Fn(&Report) -> bool) -> Report {
+        within(async {
+            loop {
+                let report = self.reports.recv().await.unwrap();
+                if wanted(&report) {
+                    return report;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reports that came and were not looked at.
+    pub(crate) fn reports_left(&mut self) -> Vec<Report> {
+        std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
+    }
+
+    /// A sidecar of `orders` that follows it.
+    pub(crate) fn subscriber(&self) -> Proxy {
+        subscriber(self.address)
+    }
+}
+
+pub(crate) async fn beat(stream: &Frames) {
+    stream.send(Ok(Frame::data("\n".into()))).await.unwrap();
 }
 
 async fn push(stream: &Frames, revision: u64, policy: Policy) {
@@ -178,7 +219,7 @@ async fn a_silent_stream_is_given_up_and_a_heartbeat_keeps_it() {
     let stream = console.stream().await;
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_secs(4)).await;
-        stream.send(Ok(Frame::data("\n".into()))).await.unwrap();
+        beat(&stream).await;
     }
     assert!(
         console.streams.try_recv().is_err(),
@@ -225,7 +266,7 @@ async fn streams_that_end_after_their_first_line_slow_down_too() {
     let begin = tokio::time::Instant::now();
     for _ in 0..10 {
         let stream = console.stream().await;
-        stream.send(Ok(Frame::data("\n".into()))).await.unwrap();
+        beat(&stream).await;
     }
     assert!(
         begin.elapsed() >= Duration::from_secs(5),

@@ -11,6 +11,7 @@ mod ask;
 mod balancing;
 mod chain;
 mod chaos;
+mod chaos_safety;
 mod control;
 mod deadline;
 mod discovery;

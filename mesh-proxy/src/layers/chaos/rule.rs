@@ -75,6 +75,14 @@ impl Armed {
             .filter(|left| !left.is_zero())
     }
 
+    /// Share in force now, 0 to 100, by the rule's schedule.
+    pub(crate) fn percent_now(&self, now: Instant) -> f64 {
+        self.left(now).map_or(0.0, |left| {
+            let since = self.rule.ttl.saturating_sub(left);
+            self.rule.percent * self.rule.schedule.share(since)
+        })
+    }
+
     /// What is drawn for this attempt, if that makes the rule strike.
     pub(crate) fn strikes(&self, trace_id: [u8; 16], attempt: u32, now: Instant) -> Option<f64> {
         let drawn = draw(self.rule.seed, self.key, trace_id, attempt);

@@ -61,6 +61,11 @@ impl Routes {
         self.targets.get(self.index.find(asked)?)
     }
 
+    /// Every target of every route.
+    pub(crate) fn states(&self) -> impl Iterator<Item = &Arc<RouteState>> {
+        self.targets.iter().flat_map(Target::states)
+    }
+
     /// The route of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&Target> {
         self.targets.get(*self.by_name.get(name)?)
