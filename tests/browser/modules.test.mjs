@@ -1,7 +1,8 @@
 // The page's pure modules on their own: words, numbers, layout, and the reading of a trace.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { countdown, hits, parseDuration, percent, rate, ruleWords, tone } from "../../mesh-console/web/lib/format.js";
+import { countdown, parseDuration, percent, rate, tone } from "../../mesh-console/web/lib/format.js";
+import { hits, ruleWords } from "../../mesh-console/web/lib/rule.js";
 import { layout } from "../../mesh-console/web/lib/layout.js";
 import { href, parse } from "../../mesh-console/web/lib/route.js";
 import { axis, calmCalls, readTrace, story } from "../../mesh-console/web/lib/trace.js";

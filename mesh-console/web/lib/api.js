@@ -42,6 +42,7 @@ const write = (method, path, body = {}) => request(path, {
   body: JSON.stringify(body),
 });
 
+const scenarioPath = (id) => `/api/mesh/scenarios/${encodeURIComponent(id)}`;
 const rulePath = (id) => `/api/mesh/chaos/${encodeURIComponent(id)}`;
 
 export const api = {
@@ -54,5 +55,9 @@ export const api = {
   putRule: (rule) => write("POST", "/api/mesh/chaos", rule),
   toggleRule: (id, enabled) => write("PATCH", rulePath(id), { enabled }),
   deleteRule: (id) => write("DELETE", rulePath(id)),
+  scenarios: () => request("/api/mesh/scenarios"),
+  startScenario: (id, start) => write("POST", scenarioPath(id), start),
+  stopScenario: (id) => write("DELETE", scenarioPath(id)),
+  revealScenario: (id) => write("POST", `${scenarioPath(id)}/reveal`),
   halt: () => write("POST", "/api/mesh/chaos/halt"),
 };

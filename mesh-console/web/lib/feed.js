@@ -1,6 +1,6 @@
 // The console's event stream, and an honest word when it falls silent.
 import { api } from "./api.js";
-import { addActivity, set, setChaos, setOverview, state } from "./store.js";
+import { addActivity, set, setChaos, setOverview, setScenarios, state } from "./store.js";
 
 /** Overviews come each second; after this silence the page says that it is old. */
 const STALE_AFTER_MS = 4000;
@@ -26,6 +26,7 @@ function connect() {
   on("overview", setOverview);
   on("chaos", setChaos);
   on("activity", addActivity);
+  on("scenarios", setScenarios);
 }
 
 function on(name, take) {
@@ -40,10 +41,11 @@ function on(name, take) {
 
 /** What the stream may not repeat for a newcomer. */
 async function catchUp() {
-  const [overview, chaos, activity] = await Promise.allSettled([api.overview(), api.chaos(), api.activity()]);
+  const [overview, chaos, activity, scenarios] = await Promise.allSettled([api.overview(), api.chaos(), api.activity(), api.scenarios()]);
   if (overview.status === "fulfilled") setOverview(overview.value);
   if (chaos.status === "fulfilled") setChaos(chaos.value);
   if (activity.status === "fulfilled") addActivity(activity.value);
+  if (scenarios.status === "fulfilled") setScenarios(scenarios.value);
 }
 
 function watch() {

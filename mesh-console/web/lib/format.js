@@ -1,6 +1,7 @@
-// Numbers and rules in words. Pure functions: the unit tests run them in Node.
+// Numbers in words. Pure functions: the unit tests run them in Node.
 
-const NARROW = "\u202f"; // narrow no-break space between a number and its unit
+/** Between a number and its unit. */
+export const NARROW = "\u202f"; // narrow no-break space
 
 /** Requests a second, with digits that fit its size. */
 export function rate(value) {
@@ -73,42 +74,8 @@ export function parseDuration(text) {
   return rest === "" && total > 0 ? total : null;
 }
 
-/** A rule's place: `{source, destination}` for an edge, `{service}` for a node. */
-export function place(where) {
-  const [source, destination] = String(where).split("->").map((part) => part.trim());
-  return destination === undefined ? { service: source } : { source, destination };
-}
-
-/** Does the rule break calls of `source` to `destination`? */
-export function hits(rule, source, destination) {
-  const at = place(rule.where);
-  return at.service ? at.service === destination : at.source === source && at.destination === destination;
-}
-
-/** What a rule does, in one sentence. */
-export function ruleWords(rule) {
-  const at = place(rule.where);
-  const calls = at.service ? `to ${at.service}` : `from ${at.source} to ${at.destination}`;
-  const all = Number(rule.percent) >= 100;
-  const who = all ? `Every call ${calls}` : `${Number(rule.percent)}${NARROW}% of calls ${calls}`;
-  const delay = rule.delay ? duration(rule.delay) : null;
-  const wait = all ? "waits" : "wait";
-  const get = all ? "gets" : "get";
-  const what = delay && rule.abort ? `${wait} ${delay}, then ${get} ${rule.abort}`
-    : rule.abort ? `${get} ${rule.abort} instead of an answer`
-    : delay ? `${wait} ${delay} longer`
-    : "meet no fault: the rule has neither delay nor abort";
-  return `${who} ${what}${rule.position === "request" ? "; retries cannot help" : ""}.`;
-}
-
-/** What a rule does, short enough for a badge. */
-export function ruleShort(rule) {
-  const what = [rule.delay && `+${duration(rule.delay)}`, rule.abort].filter(Boolean).join(" ");
-  return `${Number(rule.percent)}% ${what}`;
-}
-
-/** `400ms` → `400 ms`. */
-export const duration = (text) => String(text).replace(/(\d)([a-zµ])/g, `$1${NARROW}$2`);
+/** `400ms` → `400 ms`, `10KiB/s` → `10 KiB/s`. */
+export const duration = (text) => String(text).replace(/(\d)([a-zA-Zµ])/g, `$1${NARROW}$2`);
 
 /** How good a share of successes is: the one scale for edges, numbers and badges. */
 export function tone(success) {

@@ -1,4 +1,5 @@
 // Where one is on the page lives in the hash, so that a link can be sent.
+//   #/struck/RULE  ·  #/scenario/ID
 //   #/  ·  #/edge/orders/payments  ·  #/service/payments  ·  #/trace/ID[/SPAN]  ·  #/chaos/RULE
 
 /** `#/edge/a/b` → `{view: "edge", args: ["a", "b"]}`. */

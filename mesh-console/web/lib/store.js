@@ -13,6 +13,8 @@ export const state = {
   chaos: null,
   chaosAt: 0,
   activity: null,
+  scenarios: null,
+  scenariosAt: 0,
   route: parse(globalThis.location?.hash ?? ""),
   toasts: [],
   /** Of each rule changed here: milliseconds from the click until every sidecar held it. */
@@ -48,18 +50,41 @@ export function setChaos(chaos) {
   set({ chaos, chaosAt: Date.now() });
 }
 
+export const setScenarios = (scenarios) => set({ scenarios, scenariosAt: Date.now() });
+
+/** Does a mystery run whose faults are not to be told? */
+export const hides = ({ scenarios }) => (scenarios ?? []).some((each) => each.running && each.mystery);
+
+/** May faults of this rule be told? Those of a running mystery may not. */
+export const told = (id) => !hides(state) || (state.chaos?.rules ?? []).some((entry) => entry.rule.id === id);
+
+/** The service that an instance belongs to; any other name is its own. */
+export const homeOf = (name) =>
+  (state.overview?.services ?? []).find((service) => service.instances.some((instance) => instance.name === name))?.name ?? name;
+
 let pending = null;
 
-/** Starts the clock of a change to a rule made on this page. */
+/** Starts the clock of a change made on this page; tells the milliseconds until every sidecar held it. */
 export function changeStarted(rule) {
-  pending = { rule, from: performance.now(), revision: state.chaos?.revision ?? 0 };
+  const { promise, resolve: done } = withResolvers();
+  pending = { rule, from: performance.now(), revision: state.chaos?.revision ?? 0, done };
+  return promise;
+}
+
+/** `Promise.withResolvers`, which browsers of 2023 do not have. */
+function withResolvers() {
+  let resolve;
+  const promise = new Promise((done) => { resolve = done; });
+  return { promise, resolve };
 }
 
 function settleReceipt(chaos) {
   const everywhere = chaos.revision > (pending?.revision ?? Infinity)
     && chaos.sidecars > 0 && chaos.acknowledged >= chaos.sidecars;
   if (!everywhere) return;
-  state.receipts = { ...state.receipts, [pending.rule]: performance.now() - pending.from };
+  const took = performance.now() - pending.from;
+  state.receipts = { ...state.receipts, [pending.rule]: took };
+  pending.done(took);
   pending = null;
 }
 

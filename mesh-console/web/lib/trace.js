@@ -3,10 +3,10 @@
 /**
  * `{id, rows, start, end, services, root, faults, retries}`; rows are spans in tree
  * order with `depth`, `children`, `below`, `faults`, `attempt` and `pause` (the wait before a retry).
- * Times are microseconds since the Unix epoch.
+ * Times are microseconds since the Unix epoch. Faults of rules that `told` says no to are left out.
  */
-export function readTrace(data) {
-  const spans = (data?.spans ?? []).map((span) => readSpan(span, data.processes ?? {}));
+export function readTrace(data, told = () => true) {
+  const spans = (data?.spans ?? []).map((span) => readSpan(span, data.processes ?? {}, told));
   const byId = new Map(spans.map((span) => [span.id, span]));
   const roots = [];
   for (const span of spans) {
@@ -31,13 +31,14 @@ export function readTrace(data) {
   };
 }
 
-function readSpan(raw, processes) {
+function readSpan(raw, processes, told) {
   const tags = Object.fromEntries((raw.tags ?? []).map((tag) => [tag.key, tag.value]));
   const process = processes[raw.processID] ?? {};
   const resource = Object.fromEntries((process.tags ?? []).map((tag) => [tag.key, tag.value]));
   const references = raw.references ?? [];
   const parent = references.find((each) => each.refType === "CHILD_OF" && each.traceID === raw.traceID);
-  const events = (raw.logs ?? []).map(readEvent).sort((a, b) => a.at - b.at);
+  const events = (raw.logs ?? []).map(readEvent).sort((a, b) => a.at - b.at)
+    .filter((event) => event.name !== "mesh.fault" || told(event.fields.rule));
   const scope = tags["otel.scope.name"] ?? tags["otel.library.name"] ?? "";
   return {
     id: raw.spanID,

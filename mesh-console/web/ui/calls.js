@@ -2,7 +2,7 @@
 import { millis, percent, rate, tone } from "../lib/format.js";
 import { html, useState } from "../lib/html.js";
 import { go, href } from "../lib/route.js";
-import { useStore } from "../lib/store.js";
+import { hides, state, useStore } from "../lib/store.js";
 import { edgeKey } from "../lib/history.js";
 import { Dot, Empty } from "./parts.js";
 
@@ -61,6 +61,7 @@ function Row({ edge, chosen }) {
     <td>${millis(requests.p50_ms)}</td>
     <td>${millis(requests.p99_ms)}</td>
     <td class=${edge.retries_per_second >= 0.05 ? "tone-warn" : "zero"}>${rate(edge.retries_per_second)}</td>
-    <td class=${edge.faults_per_second >= 0.05 ? "tone-bad" : "zero"}>${rate(edge.faults_per_second)}</td>
+    ${hides(state) ? html`<td class="zero" title="A mystery runs: find it yourself">?</td>`
+      : html`<td class=${edge.faults_per_second >= 0.05 ? "tone-bad" : "zero"}>${rate(edge.faults_per_second)}</td>`}
   </tr>`;
 }

@@ -1,11 +1,12 @@
 // The mesh as a picture: callers left, called right. Width is rate, colour is
 // what callers saw, the halo is what the attempts saw before retries.
-import { hits, millis, percent, place, rate, ruleShort, tone } from "../lib/format.js";
+import { millis, percent, rate, tone } from "../lib/format.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { edgeKey } from "../lib/history.js";
 import { layout } from "../lib/layout.js";
 import { href } from "../lib/route.js";
-import { useStore } from "../lib/store.js";
+import { hits, hitsNode, place, ruleShort } from "../lib/rule.js";
+import { hides, homeOf, state, useStore } from "../lib/store.js";
 import { Empty, serviceHue } from "./parts.js";
 
 const ROW_GAP = 22;
@@ -154,13 +155,13 @@ function Badge({ edge, points, rules, chosen }) {
   if (!points) return null;
   const { rps, success } = edge.requests;
   const own = rules.filter((rule) => place(rule.where).source && hits(rule, edge.source, edge.destination));
-  const onNode = rules.some((rule) => place(rule.where).service === edge.destination);
+  const onNode = rules.some((rule) => hitsNode(rule, edge.destination, homeOf));
   const mood = tone(success);
   let parts = [
     ...own.map((rule) => ["bad", `⚡${ruleShort(rule)}`]),
     (mood === "bad" || mood === "warn") && [mood, percent(success)],
     edge.retries_per_second >= 0.05 && ["warn", `↻${rate(edge.retries_per_second)}/s`],
-    !own.length && !onNode && edge.faults_per_second >= 0.05 && ["bad", `⚡${rate(edge.faults_per_second)}/s`],
+    !own.length && !onNode && !hides(state) && edge.faults_per_second >= 0.05 && ["bad", `⚡${rate(edge.faults_per_second)}/s`],
   ].filter(Boolean);
   if (!parts.length) {
     if (!(rps > 0)) return null;
@@ -186,7 +187,7 @@ function Node({ name, at, service, rules, chosen }) {
   const { width } = at;
   const left = at.x - width / 2;
   const top = at.y - NODE_HEIGHT / 2;
-  const own = rules.filter((rule) => place(rule.where).service === name);
+  const own = rules.filter((rule) => hitsNode(rule, name, homeOf));
   const inbound = service?.inbound;
   const classes = ["node", own.length ? "struck" : "", chosen === name ? "chosen" : "", service ? "" : "outside"].join(" ");
   const words = service ? nodeWords(service, own) : "Callers outside the mesh";

@@ -1,17 +1,20 @@
 // The bar that never leaves: who, how well, in agreement on what, and the red button.
-import { halt, toggleTheme } from "../lib/actions.js";
+import { halt, stopScenario, toggleTheme } from "../lib/actions.js";
 import { ago, millis, percent, plural, rate, tone } from "../lib/format.js";
 import { samples, summary } from "../lib/history.js";
 import { html } from "../lib/html.js";
+import { href } from "../lib/route.js";
 import { useStore } from "../lib/store.js";
 import { Icon, Spark } from "./parts.js";
+import { Left } from "./scenarios.js";
 
 /** Samples in a header's sparkline: two minutes. */
 const SHOWN = 120;
 
 export function Header({ onHelp }) {
-  const { overview, chaos, link } = useStore();
+  const { overview, chaos, scenarios, link } = useStore();
   const active = (chaos?.rules ?? []).filter((entry) => entry.rule.enabled).length;
+  const staged = (scenarios ?? []).some((each) => each.running);
   return html`<header class="bar">
     <a class="brand" href="#/" title="The whole mesh">
       <img src="/assets/favicon.svg" width="28" height="28" alt="" />
@@ -28,8 +31,8 @@ export function Header({ onHelp }) {
       <button type="button" class="button quiet square" onClick=${onHelp} aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)">?</button>
       <button type="button" class="button quiet square" onClick=${toggleTheme} aria-label="Switch between dark and light" title="Dark or light (t)">
         <${Icon} name="sun" /></button>
-      <button type="button" id="halt" class=${active ? "button halt armed" : "button halt"} onClick=${halt}
-        title="Turn every chaos rule off, in every sidecar (h)">
+      <button type="button" id="halt" class=${active || staged ? "button halt armed" : "button halt"} onClick=${halt}
+        title="Turn every chaos rule off, in every sidecar (h; Alt+H also while you type)">
         <${Icon} name="stop" /> Halt all${active ? ` · ${active}` : ""} <kbd>h</kbd></button>
     </nav>
   </header>`;
@@ -86,7 +89,28 @@ export function Banner() {
     : link === "stale"
       ? html`<strong>The console is silent.</strong> Connected, but no numbers for ${Math.round((Date.now() - overviewAt) / 1000)} s.`
       : null;
-  return html`<div class="banner" role="status" aria-live="polite" hidden=${!words}>${words}</div>`;
+  return html`<div class="banners"><div class="banner link-lost" role="status" aria-live="polite" hidden=${!words}>${words}</div>
+    <${Halted} /><${Staged} /></div>`;
+}
+
+/** Sidecars at which chaos was halted without the console. */
+function Halted() {
+  const { chaos } = useStore();
+  const halted = chaos?.halted ?? [];
+  return html`<div class="banner halted" role="status" hidden=${!halted.length}>
+    <strong>Chaos is halted at ${plural(halted.length, "sidecar")} alone:</strong> ${halted.join(", ")}.
+    A signal or the admin API of ${halted.length === 1 ? "that sidecar" : "those sidecars"} did it; no rule strikes there until the rules change.</div>`;
+}
+
+/** The scenario that runs, wherever one is on the page. */
+function Staged() {
+  const { scenarios } = useStore();
+  const running = (scenarios ?? []).filter((each) => each.running);
+  return html`<div class="banner staged" role="status" hidden=${!running.length}>${running.map((each) => html`<p key=${each.id}>
+    <strong>${each.mystery ? "A mystery runs" : "A scenario runs"}:</strong> <a href=${href("scenario", each.id)}>${each.title}</a>
+    <${Left} scenario=${each} /><span class="grow"></span>
+    <a href=${href("scenario", each.id)}>${each.mystery ? "find it, then reveal" : "what to look for"}</a>
+    <button type="button" class="button small" onClick=${() => stopScenario(each)}>Stop</button></p>`)}</div>`;
 }
 
 /** What the trace store holds, in one line at the page's end. */

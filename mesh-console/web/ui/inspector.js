@@ -1,12 +1,13 @@
 // One service or one call, close up: numbers, the last minutes, chaos, traces.
-import { hits, millis, percent, place, rate, tone } from "../lib/format.js";
+import { millis, percent, rate, tone } from "../lib/format.js";
 import { html, useState } from "../lib/html.js";
 import { edgeKey } from "../lib/history.js";
 import { href } from "../lib/route.js";
-import { useStore } from "../lib/store.js";
-import { RuleCard } from "./chaos.js";
+import { hits, hitsNode, place } from "../lib/rule.js";
+import { hides, homeOf, state, useStore } from "../lib/store.js";
 import { EdgeChart } from "./chart.js";
 import { Dot, Empty, Icon } from "./parts.js";
+import { RuleCard } from "./rule-card.js";
 import { RuleForm } from "./rule-form.js";
 import { TraceList, useTraces } from "./traces.js";
 
@@ -28,7 +29,7 @@ function EdgePanel({ source, destination }) {
   const { overview, chaos } = useStore();
   const edge = overview?.edges.find((each) => each.source === source && each.destination === destination);
   const title = html`<${Dot} service=${source} />${source} <span class="muted">→</span> <${Dot} service=${destination} />${destination}`;
-  const rules = (chaos?.rules ?? []).filter((entry) => hits(entry.rule, source, destination));
+  const rules = (chaos?.rules ?? []).filter((entry) => hits(entry.rule, source, destination, homeOf));
   if (overview && !edge) return html`<${Frame} title=${title}><${Empty} title="Nobody makes this call.">
     No request was seen, and no policy allows it. <a href="#/">Back to the mesh</a><//><//>`;
   return html`<${Frame} title=${title}>
@@ -50,7 +51,7 @@ function EdgeNumbers({ edge }) {
     <${Fact} name="p50" value=${millis(requests.p50_ms)} />
     <${Fact} name="p99" value=${millis(requests.p99_ms)} />
     <${Fact} name="retries/s" value=${rate(edge.retries_per_second)} tone=${edge.retries_per_second >= 0.05 ? "warn" : ""} />
-    <${Fact} name="faults/s" value=${rate(edge.faults_per_second)} tone=${edge.faults_per_second >= 0.05 ? "bad" : ""} />
+    <${Fact} name="faults/s" value=${hides(state) ? "?" : rate(edge.faults_per_second)} tone=${!hides(state) && edge.faults_per_second >= 0.05 ? "bad" : ""} />
   </dl>`;
 }
 
@@ -63,7 +64,7 @@ function ServicePanel({ name }) {
   const title = html`<${Dot} service=${name} />${name}`;
   if (overview && !service) return html`<${Frame} title=${title}><${Empty} title="No such service.">
     The mesh has no ${name}. <a href="#/">Back to the mesh</a><//><//>`;
-  const rules = (chaos?.rules ?? []).filter((entry) => place(entry.rule.where).service === name);
+  const rules = (chaos?.rules ?? []).filter((entry) => hitsNode(entry.rule, name, homeOf));
   return html`<${Frame} title=${title}>
     ${service && html`<dl class="numbers">
       <${Fact} name="requests/s in" value=${rate(service.inbound.rps)} />

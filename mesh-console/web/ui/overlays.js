@@ -18,9 +18,10 @@ export function act(entry) {
 }
 
 export const KEYS = [
-  ["h", "Halt all: every chaos rule off, in every sidecar"],
-  ["u", "Undo the halt, while its message is shown"],
+  ["h", "Halt all: every chaos rule off, in every sidecar (Alt+H also while you type)"],
+  ["u", "Undo a halt or a removal, while its message is shown"],
   ["c", "New chaos rule"],
+  ["s", "Scenarios"],
   ["1 … 9", "Toggle the first, second … rule"],
   ["/", "Open a trace by its id"],
   ["t", "Dark or light"],

@@ -1,5 +1,5 @@
 // Small parts that several views share.
-import { html } from "../lib/html.js";
+import { html, useEffect, useState } from "../lib/html.js";
 import { state } from "../lib/store.js";
 
 /** The number of a service's colour: by its place in the alphabet, so that it stays. */
@@ -52,6 +52,8 @@ const ICONS = {
   plus: "M8 3v10M3 8h10",
   trash: "M3 4.5h10M6 4.5V3h4v1.5M4.5 4.5l.6 8.5h5.8l.6-8.5",
   pen: "M3 13l.7-3L10.5 3.2l2.3 2.3L6 12.3z",
+  terminal: "M2.5 3h11v10h-11zM5 6.2 6.8 8 5 9.8M8.5 10h2.5",
+  flask: "M6 2h4M7 2v4.2L3.4 12.4c-.4.8.1 1.6.9 1.6h7.4c.8 0 1.3-.8.9-1.6L9 6.2V2M5.2 10h5.6",
   search: "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9M10.3 10.3 14 14",
   out: "M6 3H3v10h10v-3M9 3h4v4M13 3 7.5 8.5",
 };
@@ -59,6 +61,16 @@ const FILLED = new Set(["bolt", "stop"]);
 
 export const Icon = ({ name }) => html`<svg class=${FILLED.has(name) ? "icon filled" : "icon"}
   viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><path d=${ICONS[name]} /></svg>`;
+
+/** Draws the component anew so often, for what time alone changes. */
+export function useTick(ms, on = true) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    if (!on) return;
+    const timer = setInterval(() => tick((number) => number + 1), ms);
+    return () => clearInterval(timer);
+  }, [ms, on]);
+}
 
 /** Choice of one among a few. */
 export function Segments({ label, options, value, onChange }) {

@@ -1,11 +1,17 @@
-// Makes a rule, or changes one. The sentence under it is what will happen.
-import { fresh, saveRule } from "../lib/actions.js";
-import { parseDuration, place, ruleWords } from "../lib/format.js";
+// Makes a rule, or changes one. The sentence under it is what will happen; what the console
+// has against it stands at its field.
+import { saveRule } from "../lib/actions.js";
+import { compose, problemsAt, shownKeys, start } from "../lib/draft.js";
 import { html, useEffect, useId, useRef, useState } from "../lib/html.js";
+import { conditions, guardWords, limits, placeWords, ruleWords } from "../lib/rule.js";
+import { scheduleWords } from "../lib/schedule.js";
 import { toast, useStore } from "../lib/store.js";
-import { Prose, Segments } from "./parts.js";
+import { LimitFields, ScheduleFields } from "./form/bounds.js";
+import { FaultFields } from "./form/faults.js";
+import { Field, Select, Text, isWrong } from "./form/field.js";
+import { RequestFields } from "./form/requests.js";
+import { Prose } from "./parts.js";
 
-const STATUSES = [500, 502, 503, 504, 429, 404];
 const DURATIONS = [["1m", "1 minute"], ["5m", "5 minutes"], ["10m", "10 minutes"], ["30m", "30 minutes"], ["1h", "1 hour"]];
 
 /** `draft`: a rule, or some of its fields; `fixed`: the place cannot be changed here. */
@@ -19,6 +25,13 @@ export function RuleForm({ draft, fixed = false, onDone }) {
   useEffect(() => {
     if (!fixed) form.current?.querySelector("select, input")?.focus();
   }, []);
+  // A click on the graph chooses the place of a new rule.
+  useEffect(() => {
+    if (!draft.id && draft.where) change({ where: draft.where });
+  }, [draft.where]);
+  useEffect(() => {
+    if (failure) form.current?.querySelector("[aria-invalid=true], .wrong input, .wrong select, .wrong button")?.focus();
+  }, [failure]);
   const taken = (chaos?.rules ?? []).map((entry) => entry.rule.id);
   const rule = compose(fields, draft, taken);
   const save = async (enabled) => {
@@ -28,21 +41,27 @@ export function RuleForm({ draft, fixed = false, onDone }) {
     try {
       await saveRule({ ...rule, enabled });
       toast({ tone: "ok", text: enabled ? `${rule.id} is on its way to every sidecar.` : `${rule.id} is kept, switched off.` }, 4000);
-      onDone?.();
+      onDone?.(rule.id);
     } catch (error) {
       setFailure(error);
     }
     setBusy(false);
   };
+  const own = { fields, change, problems: failure?.problems ?? [] };
   return html`<form class="rule-form" ref=${form} aria-label=${draft.id ? `Change ${draft.id}` : "New chaos rule"}
     onSubmit=${(event) => { event.preventDefault(); save(true); }}>
-    ${!fixed && html`<${PlaceField} value=${fields.where} onChange=${(where) => change({ where })} />`}
-    <${WhatFields} fields=${fields} change=${change} />
-    <${Slider} value=${fields.percent} onChange=${(percent) => change({ percent })} />
-    <${MoreFields} fields=${fields} change=${change} fixedId=${draft.id} suggestion=${rule.id} />
-    <p class="preview" aria-live="polite">${rule.where ? ruleWords(rule) : "Choose a place, and this line says what will happen there."}</p>
-    ${failure && html`<div class="problems" role="alert"><strong><${Prose} text=${failure.message} /></strong>
-      ${failure.problems?.length > 0 && html`<ul>${failure.problems.map((each) => html`<li><code>${each.key}</code> <${Prose} text=${each.message} /></li>`)}</ul>`}</div>`}
+    ${!fixed && html`<${PlaceField} ...${own} />`}
+    <${FaultFields} ...${own} />
+    <${ShareField} ...${own} />
+    <${TimeField} ...${own} />
+    <${Section} title="Which requests" words=${[...conditions(rule), fields.armed && "armed by baggage"]} none="all" keys=${["match", "arm"]} problems=${own.problems}>
+      <${RequestFields} ...${own} id=${rule.id} /><//>
+    <${Section} title="When" words=${[scheduleWords(rule.schedule)]} none="all the time" keys=${["schedule"]} problems=${own.problems}><${ScheduleFields} ...${own} /><//>
+    <${Section} title="Bounds, guard, seed" words=${[...limits(rule), rule.position === "request" && "retries cannot help", rule.guard && guardWords(rule.guard), rule.seed ? `seed ${rule.seed}` : ""]} none="none"
+      keys=${["position", "first_attempts", "first_requests", "max_affected", "guard", "seed"]} problems=${own.problems}><${LimitFields} ...${own} /><//>
+    <${NameFields} ...${own} fixedId=${draft.id} suggestion=${rule.id} />
+    <p class="preview" aria-live="polite">${rule.where ? ruleWords(rule) : "Choose a place, here or in the graph, and this line says what will happen there."}</p>
+    ${failure && html`<${Refusal} failure=${failure} fields=${fields} />`}
     <div class="form-foot">
       <button type="submit" class="button danger" disabled=${busy}>${draft.enabled ? "Change it now" : "Turn on"}</button>
       <button type="button" class="button" disabled=${busy} onClick=${() => save(false)}>Keep, switched off</button>
@@ -50,94 +69,67 @@ export function RuleForm({ draft, fixed = false, onDone }) {
   </form>`;
 }
 
-function start(draft) {
-  return {
-    where: draft.where ?? "",
-    what: draft.delay && draft.abort ? "both" : draft.delay ? "delay" : "abort",
-    status: draft.abort ?? 503,
-    delayMs: parseDuration(draft.delay) ?? 400,
-    percent: draft.percent ?? 30,
-    ttl: draft.for ?? "10m",
-    position: draft.position ?? "attempt",
-    id: draft.id ?? "",
-    description: draft.description ?? "",
-  };
+/** What was refused: problems of fields stand there, others here. */
+function Refusal({ failure, fields }) {
+  const shown = shownKeys(fields);
+  const problems = failure.problems ?? [];
+  const elsewhere = problems.filter((each) => !shown.some((key) => problemsAt([each], key).length));
+  const here = problems.length - elsewhere.length;
+  return html`<div class="problems" role="alert"><strong>${here
+    ? `The console refuses this rule: ${here === 1 ? "one field is" : `${here} fields are`} marked above.`
+    : html`<${Prose} text=${problems.length ? "The console refuses this rule." : failure.message} />`}</strong>
+    ${elsewhere.length > 0 && html`<ul>${elsewhere.map((each) => html`<li>${each.key && html`<code>${each.key}</code> `}<${Prose} text=${each.message} /></li>`)}</ul>`}</div>`;
 }
 
-function compose(fields, draft, taken) {
-  const at = place(fields.where);
-  return {
-    ...(draft.id ? fresh(draft) : {}),
-    id: fields.id || suggestId(fields, at, taken),
-    description: fields.description,
-    where: fields.where,
-    percent: fields.percent,
-    position: at.service ? "attempt" : fields.position,
-    delay: fields.what === "abort" ? null : `${fields.delayMs}ms`,
-    abort: fields.what === "delay" ? null : Number(fields.status),
-    for: fields.ttl,
-  };
+/** A part that is closed until it is needed; closed, it says what it holds. */
+function Section({ title, words, none, keys, problems, children }) {
+  const said = words.filter(Boolean);
+  const [open, setOpen] = useState(said.length > 0);
+  const wrong = isWrong(problems, keys);
+  useEffect(() => {
+    if (wrong) setOpen(true);
+  }, [wrong, problems]);
+  return html`<details class="section" open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}>
+    <summary><b>${title}</b> <span class=${said.length ? "said" : "muted"}>${said.join(" · ") || none}</span></summary>
+    <div class="section-body">${children}</div></details>`;
 }
 
-/** `slow-orders-inventory`, and a number where that is taken. */
-function suggestId(fields, at, taken) {
-  const verb = { abort: fields.percent >= 100 ? "dead" : "flaky", delay: "slow", both: "bad" }[fields.what];
-  const base = [verb, at.source, at.service ?? at.destination].filter(Boolean).join("-")
-    .toLowerCase().replace(/[^a-z0-9-]/g, "-");
-  let id = base;
-  for (let number = 2; taken.includes(id); number++) id = `${base}-${number}`;
-  return id;
-}
-
-function PlaceField({ value, onChange }) {
+function PlaceField({ fields, change, problems }) {
   const { overview } = useStore();
-  const id = useId();
+  const value = fields.where;
   const services = (overview?.services ?? []).map((service) => service.name).sort();
+  const instances = (overview?.services ?? []).filter((service) => service.instances.length > 1)
+    .flatMap((service) => service.instances.map((instance) => instance.name)).sort();
   const edges = (overview?.edges ?? []).filter((edge) => edge.source !== "external")
     .map((edge) => `${edge.source} -> ${edge.destination}`).sort();
-  const listed = !value || services.includes(value) || edges.includes(value);
-  return html`<div class="field"><label for=${id}>Where</label>
-    <select id=${id} required value=${value} onChange=${(event) => onChange(event.target.value)}>
-      <option value="" disabled>choose what to break …</option>
-      ${!listed && html`<option value=${value}>${value}</option>`}
-      <optgroup label="A service, for all its callers">${services.map((name) => html`<option value=${name}>${name}</option>`)}</optgroup>
-      <optgroup label="A call, for this caller alone">${edges.map((edge) => html`<option value=${edge}>${edge.replace("->", "→")}</option>`)}</optgroup>
-    </select></div>`;
+  const listed = !value || [...services, ...instances, ...edges].includes(value);
+  const list = (names) => names.map((name) => html`<option key=${name} value=${name} selected=${name === value}>${placeWords(name)}</option>`);
+  return html`<${Field} label="Where" keys="where" problems=${problems}>${(control) => html`<select ...${control} required value=${value} onChange=${(event) => change({ where: event.target.value })}>
+      <option value="" disabled>choose, or click it in the graph …</option>
+      ${!listed && html`<option value=${value} selected>${value}</option>`}
+      <optgroup label="A service, for all its callers">${list(services)}</optgroup>
+      ${instances.length > 0 && html`<optgroup label="One instance">${list(instances)}</optgroup>`}
+      <optgroup label="A call, for this caller alone">${list(edges)}</optgroup>
+    </select>`}<//>`;
 }
 
-function WhatFields({ fields, change }) {
-  const id = useId();
-  return html`<div class="field"><span class="label">Fault</span><div class="row">
-    <${Segments} label="Fault" value=${fields.what} onChange=${(what) => change({ what })}
-      options=${[["abort", "error"], ["delay", "delay"], ["both", "both"]]} />
-    ${fields.what !== "delay" && html`<label class="inline" for="${id}s">status
-      <select id="${id}s" value=${fields.status} onChange=${(event) => change({ status: Number(event.target.value) })}>
-        ${[...new Set([...STATUSES, Number(fields.status)])].map((status) => html`<option value=${status}>${status}</option>`)}</select></label>`}
-    ${fields.what !== "abort" && html`<label class="inline" for="${id}d">wait
-      <input id="${id}d" type="number" min="1" max="60000" step="any" required value=${fields.delayMs}
-        onInput=${(event) => change({ delayMs: Number(event.target.value) })} /> ms</label>`}
-  </div></div>`;
+function ShareField({ fields, change, problems }) {
+  const share = Number(fields.percent);
+  return html`<${Field} label="Share" keys=${["percent", "percent_of"]} problems=${problems}>${(control) => html`<div class="row slider">
+    <input ...${control} type="range" min="0" max="100" step="1" value=${Number.isFinite(share) ? share : 0} onInput=${(event) => change({ percent: event.target.value })} />
+    <${Inline} label="Share in percent" value=${fields.percent} onChange=${(percent) => change({ percent })} /></div>`}<//>`;
 }
 
-function Slider({ value, onChange }) {
-  const id = useId();
-  return html`<div class="field"><label for=${id}>Share</label><div class="row slider">
-    <input id=${id} type="range" min="0" max="100" step="1" value=${value} style=${{ "--share": `${value}%` }}
-      onInput=${(event) => onChange(Number(event.target.value))} />
-    <output for=${id}>${value} %</output></div></div>`;
-}
+const Inline = ({ label, value, onChange }) => html`<span class="inline"><${Text} size="4" inputmode="decimal" aria-label=${label} value=${value} onChange=${onChange} /> %</span>`;
 
-function MoreFields({ fields, change, fixedId, suggestion }) {
-  const id = useId();
-  const onEdge = !place(fields.where).service;
+function TimeField({ fields, change, problems }) {
   const durations = DURATIONS.some(([key]) => key === fields.ttl) ? DURATIONS : [[fields.ttl, fields.ttl], ...DURATIONS];
-  return html`<div class="field"><label for="${id}f">Off after</label><div class="row">
-    <select id="${id}f" value=${fields.ttl} onChange=${(event) => change({ ttl: event.target.value })}>
-      ${durations.map(([key, text]) => html`<option value=${key}>${text}</option>`)}</select>
-    ${onEdge && fields.where && html`<label class="inline check"><input type="checkbox" checked=${fields.position === "request"}
-      onChange=${(event) => change({ position: event.target.checked ? "request" : "attempt" })} /> retries cannot help</label>`}
-  </div></div>
-  <div class="field"><label for="${id}i">Name</label>
-    <input id="${id}i" type="text" value=${fields.id} readonly=${Boolean(fixedId)} placeholder=${suggestion} autocomplete="off"
-      spellcheck=${false} title="Lower-case letters, digits and -" onInput=${(event) => change({ id: event.target.value })} /></div>`;
+  return html`<${Field} label="Off after" keys="for" problems=${problems}>${(control) => html`<${Select} ...${control} value=${fields.ttl} options=${durations} onChange=${(ttl) => change({ ttl })} />`}<//>`;
+}
+
+function NameFields({ fields, change, problems, fixedId, suggestion }) {
+  const note = useId();
+  return html`<${Field} label="Name" keys="id" problems=${problems}>${(control) => html`<${Text} ...${control} wide value=${fields.id} readonly=${Boolean(fixedId)}
+      placeholder=${suggestion} title="Lower-case letters, digits and -" onChange=${(id) => change({ id })} />`}<//>
+    <${Field} label="Note" keys="description" problems=${problems}>${(control) => html`<${Text} ...${control} wide key=${note} maxlength="1000" placeholder="what it shows, for people" value=${fields.description} onChange=${(description) => change({ description })} />`}<//>`;
 }

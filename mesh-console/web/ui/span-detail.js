@@ -1,9 +1,11 @@
 // Everything a span carries: events first, then attributes, then who reported it.
 import { copy } from "../lib/actions.js";
+import { faultFacts, faultWords } from "../lib/fault.js";
 import { micros } from "../lib/format.js";
 import { html } from "../lib/html.js";
 import { href } from "../lib/route.js";
-import { faultWords } from "./trace-view.js";
+import { state } from "../lib/store.js";
+
 
 export function SpanDetail({ span, trace }) {
   return html`<div class="span-detail">
@@ -15,7 +17,7 @@ export function SpanDetail({ span, trace }) {
     <${Elsewhere} span=${span} trace=${trace} />
     ${span.events.length > 0 && html`<h4>Events</h4><ul class="events">${span.events.map((event) => html`<li class=${event.name === "mesh.fault" ? "bad" : ""}>
       <b>${event.name}</b> <span class="muted">at ${event.at <= trace.start ? "0" : micros(event.at - trace.start)}</span>
-      ${event.name === "mesh.fault" && html`<p><a href=${href("chaos", event.fields.rule)}>${faultWords(event.fields)}</a></p>`}
+      ${event.name === "mesh.fault" && html`<${Fault} fault=${event.fields} />`}
       <${Table} values=${event.fields} /></li>`)}</ul>`}
     <div class="columns">
       <div><h4>Attributes</h4><${Table} values=${span.tags} /></div>
@@ -23,6 +25,16 @@ export function SpanDetail({ span, trace }) {
     </div>
     ${span.links.length > 0 && html`<h4>Links</h4><ul>${span.links.map((link) => html`<li><a href=${href("trace", link.traceID, link.spanID)}><code>${link.traceID}</code></a></li>`)}</ul>`}
   </div>`;
+}
+
+/** A fault in words: what it did, and why it struck this request. */
+function Fault({ fault }) {
+  const rule = (state.chaos?.rules ?? []).find((entry) => entry.rule.id === fault.rule)?.rule;
+  const facts = faultFacts(fault, rule);
+  const title = faultWords(fault);
+  return html`<p class="fault-title">${rule ? html`<a href=${href("chaos", fault.rule)} title="Show the rule">${title}</a>` : title}</p>
+    <p class="fault-facts">${facts.map(([name, words]) => html`<span key=${name}>${name} ${name === "fate of trace"
+      ? html`<a href=${href("trace", words)}><code>${words}</code></a>` : html`<b>${words}</b>`}</span>`)}</p>`;
 }
 
 /** A fault at the callee's sidecar struck this attempt: say where it is written. */

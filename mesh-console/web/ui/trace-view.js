@@ -2,8 +2,10 @@
 import { copy } from "../lib/actions.js";
 import { api } from "../lib/api.js";
 import { ago, clock, micros, plural } from "../lib/format.js";
+import { faultWords } from "../lib/fault.js";
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { go, href } from "../lib/route.js";
+import { told } from "../lib/store.js";
 import { readTrace, story } from "../lib/trace.js";
 import { Dot, Empty, Icon } from "./parts.js";
 import { Waterfall } from "./waterfall.js";
@@ -54,7 +56,7 @@ function useTrace(id) {
         if (over) return;
         quiet = data?.spans.length === spans ? quiet + 1 : 0;
         spans = data?.spans.length ?? 0;
-        setResult({ trace: data && readTrace(data), error: data ? null : "The console knows no such trace.", settled: quiet >= SETTLED_AFTER });
+        setResult({ trace: data && readTrace(data, told), error: data ? null : "The console knows no such trace.", settled: quiet >= SETTLED_AFTER });
       } catch (failure) {
         if (!over) setResult((before) => ({ ...before, error: before.trace ? null : failure.message }));
         quiet += 1;
@@ -103,13 +105,6 @@ function Attempt({ attempt, trace }) {
     : attempt.failed ? `failed${attempt.status ? ` with ${attempt.status}` : ""}` : `${attempt.status ?? "ok"} in ${micros(attempt.span.duration)}`;
   return html`${attempt.pause && html`<span class="step pause">waited ${micros(attempt.pause.to - attempt.pause.from)}</span>`}
     <a href=${href("trace", trace.id, attempt.span.id)} title="Show this attempt" class=${attempt.failed || attempt.faults.length ? "step bad" : "step ok"}>attempt ${attempt.number}${where}: ${what}</a>`;
-}
-
-/** One injected fault in words, naming the rule. */
-export function faultWords(fault) {
-  if (fault.fault === "delay") return `${fault.rule} delayed it by ${micros(1000 * Number(fault.actual_ms ?? fault.planned_ms ?? 0))}`;
-  const instead = fault.replaced_status ? ` answered ${fault.replaced_status}` : " aborted it";
-  return `${fault.rule}${instead}`;
 }
 
 function Outcome({ call }) {

@@ -1,9 +1,9 @@
 // Recent traces; the list holds still while one points at it.
 import { api } from "../lib/api.js";
 import { ago, micros, plural } from "../lib/format.js";
-import { html, useEffect, useState } from "../lib/html.js";
+import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { go, href } from "../lib/route.js";
-import { useStore } from "../lib/store.js";
+import { told, useStore } from "../lib/store.js";
 import { Dot, Empty, Icon, Segments } from "./parts.js";
 
 const FILTERS = [["all", "all"], ["failed", "failed"], ["faulted", "faulted"], ["retried", "retried"], ["slow", "slow"]];
@@ -21,20 +21,28 @@ const HINTS = {
 export function Traces() {
   const [filter, setFilter] = useState("all");
   const [held, setHeld] = useState(false);
-  const { traces, error } = useTraces({ filter, limit: 50 }, held);
+  const { route } = useStore();
+  const rule = route.view === "struck" ? route.args[0] : null;
+  const panel = useRef(null);
+  useEffect(() => {
+    if (rule) panel.current?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  }, [rule]);
+  const { traces, error } = useTraces({ filter, limit: 50, ...(rule ? { rule } : {}) }, held);
+  const hint = rule ? ["No such trace is held.", html`Turn ${rule} on, and let some requests pass.`] : HINTS[filter];
   const hold = () => setHeld(true);
   const release = () => setHeld(false);
   const choose = (next) => {
     release();
     setFilter(next);
   };
-  return html`<section class="panel traces" aria-labelledby="traces-title">
+  return html`<section ref=${panel} class="panel traces" aria-labelledby="traces-title">
     <div class="panel-head"><h2 id="traces-title">Traces</h2>
       <${Segments} label="Which traces" options=${FILTERS} value=${filter} onChange=${choose} />
+      ${rule && html`<a class="chip bad" href="#/" title="Show all traces again">⚡ struck by ${rule} ✕</a>`}
       <small class="muted" role="status">${held ? "holds still while you point" : "newest first"}</small>
       <${Find} /></div>
     ${error && html`<p class="problems" role="alert">${error}</p>`}
-    ${traces && !traces.length && html`<${Empty} title=${HINTS[filter][0]}>${HINTS[filter][1]}<//>`}
+    ${traces && !traces.length && html`<${Empty} title=${hint[0]}>${hint[1]}<//>`}
     ${traces?.length > 0 && html`<div onMouseEnter=${hold} onMouseLeave=${release} onFocusIn=${hold} onFocusOut=${release}>
       <${TraceList} traces=${traces} /></div>`}
   </section>`;
@@ -53,7 +61,8 @@ export function useTraces(query, held = false) {
     const load = async () => {
       try {
         const traces = await api.traces(JSON.parse(key));
-        if (!over) setResult({ traces: traces.filter(arrived), error: null });
+        const shown = traces.filter(arrived).map(tellable);
+        if (!over) setResult({ traces: filtersFaults(key) ? shown.filter((trace) => trace.faults.length) : shown, error: null });
       } catch (failure) {
         if (!over && link === "live") setResult((before) => ({ ...before, error: failure.message }));
       }
@@ -64,6 +73,10 @@ export function useTraces(query, held = false) {
   }, [key, held, link]);
   return result;
 }
+
+/** Without the faults of a running mystery. */
+const tellable = (trace) => ({ ...trace, faults: trace.faults.filter(told) });
+const filtersFaults = (key) => JSON.parse(key).filter === "faulted";
 
 function Find() {
   const find = (event) => {
