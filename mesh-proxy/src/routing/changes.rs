@@ -197,14 +197,15 @@ fn new_prefix(text: &str, route: &Route, path: &PathMatch) -> Result<NewPath, St
 
 /// Changes to headers.
 #[derive(Clone, Debug, Default)]
-struct Edits {
+pub(crate) struct Edits {
     remove: Vec<HeaderName>,
     set: Vec<(HeaderName, HeaderValue)>,
     add: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Edits {
-    fn compile(key: &str, raw: &HeaderChanges, flaws: &mut Vec<Flaw>) -> Self {
+    /// Compiles changes; what is wrong is reported below `key`.
+    pub(crate) fn compile(key: &str, raw: &HeaderChanges, flaws: &mut Vec<Flaw>) -> Self {
         let mut remove = Vec::with_capacity(raw.remove.len());
         for (index, text) in raw.remove.iter().enumerate() {
             match name(text) {
@@ -223,7 +224,8 @@ impl Edits {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
     }
 
-    fn apply(&self, headers: &mut HeaderMap) {
+    /// Changes headers.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         for name in &self.remove {
             headers.remove(name);
         }
@@ -257,13 +259,13 @@ fn pairs(
     all
 }
 
-/// A header that a route may change.
+/// A header that a route or a rule may change.
 fn name(text: &str) -> Result<HeaderName, String> {
     let name: HeaderName = text
         .parse()
         .map_err(|_| format!("`{text}` is no name of a header"))?;
     if name == HOST {
-        return Err("`Host` is changed by `rewrite: { authority: … }`".to_owned());
+        return Err("`Host` is changed by a route's `rewrite: { authority: … }`".to_owned());
     }
     if name.as_str().starts_with(names::PREFIX) || name == "traceparent" {
         return Err(format!("`{name}` is written by sidecars for each other"));

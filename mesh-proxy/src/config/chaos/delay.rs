@@ -46,7 +46,7 @@ impl Delay {
     pub fn mean(&self) -> Duration {
         match *self {
             Self::Fixed(time) => time,
-            Self::Uniform { from, to } => (from + to) / 2,
+            Self::Uniform { from, to } => from.saturating_add(to) / 2,
             Self::Normal { mean, .. } | Self::Exponential { mean } => mean,
             Self::Pareto { scale, shape } if shape > 1.0 => {
                 Duration::try_from_secs_f64(scale.as_secs_f64() * shape / (shape - 1.0))
