@@ -189,7 +189,8 @@ pub struct RuleReceipt {
 
 /// An entry of `GET /api/mesh/scenarios`; `POST /api/mesh/scenarios/{id}` with a
 /// [`ScenarioStart`] starts one, `DELETE` stops it, `POST …/{id}/reveal` shows what a
-/// mystery did and stops it.
+/// mystery did and stops it; each answers with the scenario as it is then. The whole
+/// list is event `scenarios` of `GET /api/mesh/events`, at every change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScenarioState {
     /// Id, as `flaky-payments`.
@@ -202,6 +203,9 @@ pub struct ScenarioState {
     pub look_for: Vec<String>,
     /// What it does is not told until it is revealed.
     pub mystery: bool,
+    /// How long it runs unless its start says otherwise, as `10m`.
+    #[serde(rename = "for", with = "mesh_proxy::config::units::duration")]
+    pub time: std::time::Duration,
     /// It runs now.
     pub running: bool,
     /// Time until it ends by itself, milliseconds; none when it does not run.

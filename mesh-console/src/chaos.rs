@@ -1,45 +1,34 @@
-//! Chaos rules: the one place where they are turned on and off.
+//! Chaos rules and scenarios: the one place where they are turned on and off.
 //!
 //! Every change goes through [`Chaos::change`]: it is saved first and published
 //! next, so that after a restart of the console what is shown is what is in force.
 
+mod guard;
+mod limits;
 mod saved;
+mod staging;
+pub(crate) mod times;
+pub(crate) mod words;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use mesh_proxy::config::{FaultKind, Problem, Rule};
+use mesh_proxy::config::Rule;
 use mesh_telemetry::task;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     ConsoleError,
     activity::ActivityLog,
-    clock::{Clock, millis},
+    clock::Clock,
     roster::Roster,
-    snapshots::Published,
+    snapshots::{Draft, Published},
 };
+pub(crate) use guard::Watched;
+use limits::MOST;
 use saved::Saved;
-
-/// Most rules at once; they travel in every snapshot.
-const MOST: usize = 100;
-
-/// Longest description, bytes; it travels in every snapshot, too.
-const LONGEST_DESCRIPTION: usize = 1_000;
-
-/// Longest time a rule may be in force: a forgotten one must not outlive the day.
-const LONGEST: Duration = Duration::from_hours(24);
-
-/// How often the time of day is looked at while rules are in force: a laptop
-/// that slept must not keep a rule for the time it slept.
-const LOOK: Duration = Duration::from_millis(250);
-
-/// How far a clock may be slewed back, milliseconds, before it counts as set back.
-const SLEW: u64 = 1_000;
 
 /// Rules in force and waiting, and who hears of them.
 pub(crate) struct Chaos {
@@ -62,8 +51,11 @@ impl Chaos {
     ) -> Result<Self, ConsoleError> {
         let file = data_dir.map(saved::file_in).transpose()?;
         let saved = saved::open(file.as_deref(), roster.file(), &activity);
-        let mut rules = saved.rules;
-        start_times(&mut rules, clock.now_ms());
+        let revision = saved.revision + 1;
+        let mut draft = saved.into_draft();
+        if let Some(text) = times::resume(&mut draft, clock.now_ms()) {
+            activity.add("chaos", text);
+        }
         let chaos = Self {
             published: watch::Sender::new(Arc::new(Published::default())),
             order: Arc::default(),
@@ -72,7 +64,8 @@ impl Chaos {
             activity,
             file,
         };
-        chaos.publish(saved.revision + 1, rules);
+        let first = chaos.current().next(&chaos.roster.mesh(), revision, draft);
+        chaos.published.send_replace(Arc::new(first));
         Ok(chaos)
     }
 
@@ -92,8 +85,13 @@ impl Chaos {
             return Err(ConsoleError::BadRule { id, problems });
         }
         self.switch(&mut rule);
-        let text = describe(&rule);
-        self.change(|rules| {
+        let text = words::describe(&rule);
+        self.change(|draft| {
+            if draft.stage.hides(&rule.id) {
+                return Err(ConsoleError::ScenarioRuns { running: rule.id });
+            }
+            draft.stage.disown(&rule.id);
+            let rules = &mut draft.rules;
             match rules.iter().position(|old| old.id == rule.id) {
                 Some(old) => rules[old] = rule,
                 None if rules.len() >= MOST => {
@@ -108,111 +106,68 @@ impl Chaos {
 
     /// Turns a rule on, with its time anew, or off.
     pub(crate) async fn turn(&self, id: &str, on: bool) -> Result<(), ConsoleError> {
-        self.change(|rules| {
-            let index = find(rules, id)?;
-            let rule = &mut rules[index];
+        self.change(|draft| {
+            let index = find(draft, id)?;
+            let rule = &mut draft.rules[index];
             if !rule.enabled && !on {
                 return Ok(None);
             }
             rule.enabled = on;
             self.switch(rule);
-            Ok(Some(describe(rule)))
+            let text = words::describe(rule);
+            let Some(scenario) = draft.stage.owner(id) else {
+                return Ok(Some(text));
+            };
+            // It does not outlive its scenario.
+            rule.expires_at_ms = rule.expires_at_ms.map(|end| end.min(scenario.ends_at_ms));
+            Ok(Some(format!("{text} (of scenario `{}`)", scenario.id)))
         })
         .await
     }
 
     /// Forgets a rule.
     pub(crate) async fn remove(&self, id: &str) -> Result<(), ConsoleError> {
-        self.change(|rules| {
-            let index = find(rules, id)?;
-            rules.remove(index);
+        self.change(|draft| {
+            let index = find(draft, id)?;
+            draft.rules.remove(index);
+            draft.stage.disown(id);
             Ok(Some(format!("`{id}` was removed")))
         })
         .await
     }
 
-    /// Turns every rule off.
+    /// Turns every rule off, and ends the scenario that runs.
     pub(crate) async fn halt(&self) -> Result<(), ConsoleError> {
-        self.change(|rules| {
-            let on: Vec<&mut Rule> = rules.iter_mut().filter(|rule| rule.enabled).collect();
-            let count = on.len();
-            for rule in on {
-                turn_off(rule);
+        self.change(|draft| {
+            let on = draft.rules.iter().filter(|rule| rule.enabled);
+            let ids = words::ids(on.map(|rule| rule.id.as_str()));
+            let mut parts = Vec::new();
+            if !ids.is_empty() {
+                parts.push(format!("{ids} turned off"));
             }
-            let rules = if count == 1 { "rule" } else { "rules" };
-            Ok((count > 0).then(|| format!("all chaos was halted: {count} {rules} turned off")))
+            if let Some(ended) = draft.stage.end(&mut draft.rules) {
+                parts.push(format!("scenario `{}` ended", ended.id));
+            }
+            draft.rules.iter_mut().for_each(turn_off);
+            let text = format!("all chaos was halted: {}", parts.join(", "));
+            Ok((!parts.is_empty()).then_some(text))
         })
         .await
     }
 
-    /// Turns rules off when their time is over, until `shutdown`.
-    pub(crate) async fn expire(&self, shutdown: CancellationToken) {
-        let mut published = self.watch();
-        loop {
-            let left = self.shortest_left(&published.borrow_and_update().rules);
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                changed = published.changed() => if changed.is_err() { return },
-                () = pause(left) => self.turn_off_expired().await,
-            }
-        }
-    }
-
-    async fn turn_off_expired(&self) {
-        let now = self.clock.now_ms();
-        self.shorten(now).await;
-        let expire = |rules: &mut Vec<Rule>| {
-            let over: Vec<String> = rules
-                .iter_mut()
-                .filter(|rule| rule.enabled && rule.expires_at_ms.is_some_and(|end| end <= now))
-                .map(|rule| {
-                    turn_off(rule);
-                    format!("`{}`", rule.id)
-                })
-                .collect();
-            let text = format!("{} turned off: its time is over", over.join(", "));
-            Ok((!over.is_empty()).then_some(text))
-        };
-        if let Err(error) = self.change(expire).await {
-            tracing::error!(%error, "expired chaos rules could not be turned off");
-        }
-    }
-
-    /// A clock that was set back must not give a rule more than its time.
-    async fn shorten(&self, now: u64) {
-        let latest = |rule: &Rule| now.saturating_add(millis(rule.ttl));
-        let too_late = |rule: &Rule| {
-            let end = rule.expires_at_ms.filter(|_| rule.enabled);
-            end.is_some_and(|end| end > latest(rule).saturating_add(SLEW))
-        };
-        if !self.current().rules.iter().any(too_late) {
-            return;
-        }
-        let shorten = |rules: &mut Vec<Rule>| {
-            for rule in rules.iter_mut().filter(|rule| too_late(rule)) {
-                rule.expires_at_ms = Some(latest(rule));
-            }
-            let text = "the clock was set back: rules in force begin their time anew";
-            Ok(Some(text.to_owned()))
-        };
-        if let Err(error) = self.change(shorten).await {
-            tracing::error!(%error, "chaos rules could not be shortened");
-        }
-    }
-
-    /// Applies a change to a copy of the rules; a change that tells nothing is
+    /// Applies a change to a copy of what is in force; a change that tells nothing is
     /// none, and makes no revision.
     async fn change(
         &self,
-        apply: impl FnOnce(&mut Vec<Rule>) -> Result<Option<String>, ConsoleError>,
+        apply: impl FnOnce(&mut Draft) -> Result<Option<String>, ConsoleError>,
     ) -> Result<(), ConsoleError> {
         let in_order = Arc::clone(&self.order).lock_owned().await;
         let current = self.current();
-        let mut rules = current.rules.to_vec();
-        let Some(text) = apply(&mut rules)? else {
+        let mut draft = current.draft();
+        let Some(text) = apply(&mut draft)? else {
             return Ok(());
         };
-        self.put_in_force(&current, rules, Some(text), in_order)
+        self.put_in_force(&current, draft, Some(text), in_order)
             .await;
         Ok(())
     }
@@ -221,20 +176,20 @@ impl Chaos {
     pub(crate) async fn remesh(&self) {
         let in_order = Arc::clone(&self.order).lock_owned().await;
         let current = self.current();
-        let rules = current.rules.to_vec();
-        self.put_in_force(&current, rules, None, in_order).await;
+        let draft = current.draft();
+        self.put_in_force(&current, draft, None, in_order).await;
     }
 
     async fn put_in_force(
         &self,
         current: &Published,
-        rules: Vec<Rule>,
+        draft: Draft,
         told: Option<String>,
         in_order: OwnedMutexGuard<()>,
     ) {
         let revision = current.revision + 1;
-        let saved = Saved::new(revision, self.roster.file(), &rules);
-        let next = Arc::new(current.next(&self.roster.mesh(), revision, rules));
+        let saved = Saved::new(revision, self.roster.file(), &draft);
+        let next = Arc::new(current.next(&self.roster.mesh(), revision, draft));
         let (file, activity) = (self.file.clone(), Arc::clone(&self.activity));
         let published = self.published.clone();
         // Begun, it is done to the end, also when the caller goes away meanwhile.
@@ -250,47 +205,6 @@ impl Chaos {
         });
         let _panicked = putting.await; // logged there
     }
-
-    fn publish(&self, revision: u64, rules: Vec<Rule>) {
-        let next = self.current().next(&self.roster.mesh(), revision, rules);
-        self.published.send_replace(Arc::new(next));
-    }
-
-    fn check(&self, rule: &Rule) -> Vec<Problem> {
-        let mut problems = self.roster.mesh().check_rule(rule);
-        if rule.description.len() > LONGEST_DESCRIPTION {
-            problems.push(Problem {
-                key: "description".to_owned(),
-                message: format!("it is longer than {LONGEST_DESCRIPTION} bytes; shorten it"),
-            });
-        }
-        if rule.ttl > LONGEST {
-            problems.push(Problem {
-                key: "for".to_owned(),
-                message: format!(
-                    "{} is longer than {}, the longest time of a rule",
-                    humantime::format_duration(rule.ttl),
-                    humantime::format_duration(LONGEST)
-                ),
-            });
-        }
-        problems
-    }
-
-    fn switch(&self, rule: &mut Rule) {
-        let end = self.clock.now_ms().saturating_add(millis(rule.ttl));
-        rule.expires_at_ms = rule.enabled.then_some(end);
-    }
-
-    fn shortest_left(&self, rules: &[Rule]) -> Option<Duration> {
-        let now = self.clock.now_ms();
-        rules
-            .iter()
-            .filter(|rule| rule.enabled)
-            .filter_map(|rule| rule.expires_at_ms)
-            .min()
-            .map(|end| Duration::from_millis(end.saturating_sub(now)))
-    }
 }
 
 /// A disk that is full must not keep anybody from halting chaos: what cannot
@@ -305,17 +219,13 @@ async fn save(saved: &Saved, file: &Path, activity: &ActivityLog) {
     }
 }
 
-/// Waits until the next end, or for ever while nothing is in force.
-async fn pause(left: Option<Duration>) {
-    match left {
-        Some(left) => tokio::time::sleep(left.min(LOOK)).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn find(rules: &[Rule], id: &str) -> Result<usize, ConsoleError> {
-    rules.iter().position(|rule| rule.id == id).ok_or_else(|| {
-        let known: Vec<&str> = rules.iter().map(|rule| rule.id.as_str()).collect();
+/// A rule that may be known of.
+fn find(draft: &Draft, id: &str) -> Result<usize, ConsoleError> {
+    let shown = |rule: &&Rule| !draft.stage.hides(&rule.id);
+    let found = draft.rules.iter().position(|rule| rule.id == id);
+    found.filter(|_| !draft.stage.hides(id)).ok_or_else(|| {
+        let known = draft.rules.iter().filter(shown);
+        let known: Vec<&str> = known.map(|rule| rule.id.as_str()).collect();
         ConsoleError::UnknownRule {
             id: id.to_owned(),
             known: known.join(", "),
@@ -326,36 +236,6 @@ fn find(rules: &[Rule], id: &str) -> Result<usize, ConsoleError> {
 fn turn_off(rule: &mut Rule) {
     rule.enabled = false;
     rule.expires_at_ms = None;
-}
-
-/// Rules that are on get an end, those whose end is over are turned off.
-fn start_times(rules: &mut [Rule], now: u64) {
-    for rule in rules.iter_mut() {
-        match rule.expires_at_ms {
-            _ if !rule.enabled => rule.expires_at_ms = None,
-            Some(end) if end <= now => turn_off(rule),
-            // More than its whole time is left of none, unless the clock was set back.
-            end => {
-                let latest = now.saturating_add(millis(rule.ttl));
-                rule.expires_at_ms = Some(end.map_or(latest, |end| end.min(latest)));
-            }
-        }
-    }
-}
-
-fn describe(rule: &Rule) -> String {
-    if !rule.enabled {
-        return format!("`{}` is off", rule.id);
-    }
-    let faults: Vec<&str> = rule.faults().map(FaultKind::as_str).collect();
-    let fault = faults.join(" and ");
-    format!(
-        "`{}` is on: {fault}, {} % of {}, for {}",
-        rule.id,
-        rule.percent,
-        rule.place,
-        humantime::format_duration(rule.ttl)
-    )
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, serve::ListenerExt};
+use mesh_proxy::config::Place;
 use mesh_telemetry::{Component, Identity, Options, Readiness, task};
 use tokio::{
     net::TcpListener,
@@ -203,6 +204,8 @@ async fn watch_edges(shared: Arc<Shared>) {
         let now = shared.clock.now_ms();
         shared.edges.apply(Instant::now(), now, pages);
         shared.overview.send_replace(Arc::new(shared.overview()));
+        let measure = |place: &Place, time| shared.edges.watched(place, time);
+        shared.chaos.guard(measure).await;
     }
 }
 

@@ -11,12 +11,15 @@ mod window;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use mesh_proxy::config::Place;
 use tokio::time::Instant;
 
 use crate::{
     api::{EdgeSample, EdgeState, Signals},
+    chaos::Watched,
     names::EXTERNAL,
     registry::Key,
 };
@@ -106,12 +109,32 @@ impl Edges {
     pub(crate) fn inbound(&self, service: &str) -> Signals {
         let state = self.lock();
         let mut sum = Totals::default();
-        for ((side, _, destination), window) in &state.edges {
-            if *side == Side::Inbound && destination == service {
-                sum.add(&window.sum());
-            }
+        for window in state.inbound(service) {
+            sum.add(&window.sum());
         }
         signals(&sum, state.ticks.seconds())
+    }
+
+    /// What went over an edge, or arrived at a service, in whole ticks of the last time.
+    pub(crate) fn watched(&self, place: &Place, time: Duration) -> Watched {
+        let state = self.lock();
+        let ticks = time.as_secs();
+        let mut sum = Totals::default();
+        match place {
+            Place::Edge {
+                source,
+                destination,
+            } => sum = state.sum(source, destination, |window| window.last(ticks)),
+            Place::Node(service) => {
+                for window in state.inbound(service) {
+                    sum.add(&window.last(ticks));
+                }
+            }
+        }
+        Watched {
+            requests: sum.requests,
+            failed: sum.failed,
+        }
     }
 
     /// Requests a second at one instance's inbound side.
@@ -189,6 +212,17 @@ impl State {
         self.pages.retain(|_, last| now - last.tick <= FORGET_TICKS);
         let pages = &self.pages;
         self.instances.retain(|key, _| pages.contains_key(key));
+    }
+
+    /// Windows of what arrives at a service, by caller.
+    fn inbound(&self, service: &str) -> impl Iterator<Item = &Window> {
+        let arrives = move |(side, _, destination): &EdgeKey| {
+            *side == Side::Inbound && destination == service
+        };
+        let edges = self.edges.iter();
+        edges
+            .filter(move |(key, _)| arrives(key))
+            .map(|(_, window)| window)
     }
 
     fn pairs(&self) -> BTreeSet<(String, String)> {

@@ -94,6 +94,23 @@ pub enum ConsoleError {
         /// The bound.
         most: usize,
     },
+    /// There is no such scenario.
+    #[error("there is no scenario `{id}`; there are: {known}")]
+    UnknownScenario {
+        /// The id asked for.
+        id: String,
+        /// Ids of the scenarios there are.
+        known: String,
+    },
+    /// One scenario runs at a time.
+    #[error("scenario `{running}` runs; stop it first")]
+    ScenarioRuns {
+        /// The one that runs.
+        running: String,
+    },
+    /// There is no mystery to be told of.
+    #[error("{0}")]
+    NothingToReveal(String),
     /// A sidecar names a service that the mesh file does not.
     #[error("`{service}` is no service of this mesh; known are: {known}")]
     UnknownService {
@@ -148,10 +165,14 @@ impl ConsoleError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadRule { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::UnknownRule { .. } | Self::UnknownService { .. } | Self::NotFound(_) => {
-                StatusCode::NOT_FOUND
-            }
-            Self::UnknownSidecar { .. } | Self::TooManyRules { .. } => StatusCode::CONFLICT,
+            Self::UnknownRule { .. }
+            | Self::UnknownScenario { .. }
+            | Self::UnknownService { .. }
+            | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::UnknownSidecar { .. }
+            | Self::TooManyRules { .. }
+            | Self::ScenarioRuns { .. }
+            | Self::NothingToReveal(_) => StatusCode::CONFLICT,
             Self::TooManySidecars { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadRequest(_) | Self::BadBody { .. } => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -176,6 +197,9 @@ impl ConsoleError {
             Self::BadRule { .. } => "bad_rule",
             Self::UnknownRule { .. } => "unknown_rule",
             Self::TooManyRules { .. } => "too_many_rules",
+            Self::UnknownScenario { .. } => "unknown_scenario",
+            Self::ScenarioRuns { .. } => "scenario_runs",
+            Self::NothingToReveal(_) => "nothing_to_reveal",
             Self::UnknownService { .. } => "unknown_service",
             Self::UnknownSidecar { .. } => "unknown_sidecar",
             Self::TooManySidecars { .. } => "too_many_sidecars",

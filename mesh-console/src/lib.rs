@@ -28,6 +28,7 @@ mod names;
 mod otlp;
 mod registry;
 mod roster;
+mod scenarios;
 mod shared;
 mod snapshots;
 mod traces;

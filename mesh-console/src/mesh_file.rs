@@ -8,9 +8,11 @@
 mod check;
 mod compile;
 mod guests;
+mod overlay;
 mod part;
 mod resolve;
 mod rules;
+mod scenario;
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +26,7 @@ pub(crate) use check::bad_name;
 pub use guests::Guest;
 pub use part::{Part, Whole};
 pub use resolve::Listener;
+pub use scenario::{Cast, PercentRange, Scenario, Suspect, TimeRange};
 
 /// A whole mesh.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +54,9 @@ pub struct MeshFile {
     /// Chaos rules; those with `enabled: false` wait for their toggle.
     #[serde(default)]
     pub chaos: Vec<Rule>,
+    /// Experiments that are ready to be started: rules and changed policies together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<Scenario>,
 }
 
 /// Ports of the native run. All on loopback.
@@ -181,7 +187,7 @@ pub struct LocalAddresses {
 }
 
 /// Policy of the calls to a service; what is absent is taken from the level above.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoutePolicy {
     /// Retry budget.
@@ -195,7 +201,7 @@ pub struct RoutePolicy {
 }
 
 /// Policy of the calls of one service (or, without `from`, of all) to another.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EdgePolicy {
     /// The caller; none: every caller.

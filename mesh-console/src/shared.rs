@@ -9,7 +9,7 @@ use crate::{
     Addresses,
     activity::ActivityLog,
     api::{ChaosState, InstanceState, Overview, RuleReceipt, RuleState, ServiceState},
-    chaos::Chaos,
+    chaos::{Chaos, times},
     clock::Clock,
     edges::{Edges, Target},
     mesh_file::{Instances, MeshFile, Service},
@@ -101,7 +101,9 @@ impl Shared {
         };
         let injected = self.edges.injected();
         let now = self.clock.now_ms();
-        let rules = published.rules.iter().map(|rule| RuleState {
+        let stage = &published.stage;
+        let shown = published.rules.iter().filter(|rule| !stage.hides(&rule.id));
+        let rules = shown.map(|rule| RuleState {
             expires_in_ms: rule
                 .expires_at_ms
                 .filter(|_| rule.enabled)
@@ -109,8 +111,8 @@ impl Shared {
             injected: injected.get(&rule.id).copied().unwrap_or(0),
             rule: rule.clone(),
             receipt: RuleReceipt::default(),
-            percent_now: if rule.enabled { rule.percent } else { 0.0 },
-            scenario: None,
+            percent_now: times::percent_now(rule, now),
+            scenario: stage.owner(&rule.id).map(|running| running.id.clone()),
         });
         ChaosState {
             revision: published.revision,

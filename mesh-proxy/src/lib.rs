@@ -48,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{ProxyError, RunError, Side};
 pub use layers::chaos::redraw;
+pub use random::{mix, unit};
 pub use sidecar::Sidecar;
 
 use cli::ProxyArgs;

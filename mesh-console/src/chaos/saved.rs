@@ -8,7 +8,9 @@ use std::{
 use mesh_proxy::config::Rule;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConsoleError, activity::ActivityLog, mesh_file::MeshFile};
+use crate::{
+    ConsoleError, activity::ActivityLog, mesh_file::MeshFile, scenarios::Stage, snapshots::Draft,
+};
 
 /// What the file holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -16,17 +18,28 @@ pub(super) struct Saved {
     /// Revision that was published last.
     pub(super) revision: u64,
     /// Rules, with their state.
-    pub(super) rules: Vec<Rule>,
+    rules: Vec<Rule>,
+    /// The scenario that runs.
+    #[serde(default)]
+    stage: Stage,
     /// Rules of the mesh file at that time: what differs now was edited since.
     mesh: Vec<Rule>,
 }
 
 impl Saved {
-    pub(super) fn new(revision: u64, mesh: &MeshFile, rules: &[Rule]) -> Self {
+    pub(super) fn new(revision: u64, mesh: &MeshFile, draft: &Draft) -> Self {
         Self {
             revision,
-            rules: rules.to_vec(),
+            rules: draft.rules.clone(),
+            stage: draft.stage.clone(),
             mesh: mesh.chaos.clone(),
+        }
+    }
+
+    pub(super) fn into_draft(self) -> Draft {
+        Draft {
+            rules: self.rules,
+            stage: self.stage,
         }
     }
 
@@ -39,8 +52,18 @@ impl Saved {
     }
 
     /// Takes over what was edited in the mesh file since: rules that are new or
-    /// different there win, rules that are gone there go.
-    fn merge(mut self, mesh: &MeshFile) -> Self {
+    /// different there win, rules that are gone there go. A scenario that would be
+    /// another one now ends.
+    fn merge(mut self, mesh: &MeshFile, activity: &ActivityLog) -> Self {
+        if !self.stage.is_current(mesh)
+            && let Some(ended) = self.stage.end(&mut self.rules)
+        {
+            let text = format!(
+                "scenario `{}` ended: it was edited in the mesh file",
+                ended.id
+            );
+            activity.add("chaos", text);
+        }
         let unchanged = |rule: &Rule| mesh.chaos.contains(rule);
         let stale: Vec<String> = self
             .mesh
@@ -75,7 +98,14 @@ pub(super) fn file_in(data_dir: &Path) -> Result<PathBuf, ConsoleError> {
 /// What was saved, or the mesh file's rules where nothing was. A file that
 /// cannot be read is put aside and said: it must not keep the mesh from starting.
 pub(super) fn open(file: Option<&Path>, mesh: &MeshFile, activity: &ActivityLog) -> Saved {
-    let fresh = Saved::new(0, mesh, &mesh.chaos);
+    let fresh = Saved::new(
+        0,
+        mesh,
+        &Draft {
+            rules: mesh.chaos.clone(),
+            stage: Stage::default(),
+        },
+    );
     let Some(file) = file else { return fresh };
     let text = match fs::read(file) {
         Ok(text) => text,
@@ -86,7 +116,7 @@ pub(super) fn open(file: Option<&Path>, mesh: &MeshFile, activity: &ActivityLog)
         }
     };
     match serde_json::from_slice::<Saved>(&text) {
-        Ok(saved) => saved.merge(mesh),
+        Ok(saved) => saved.merge(mesh, activity),
         Err(error) => {
             let aside = file.with_extension("json.unreadable");
             let kept = fs::rename(file, &aside).is_ok();

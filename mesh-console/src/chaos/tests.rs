@@ -1,3 +1,8 @@
+use std::time::Duration;
+
+use mesh_proxy::config::Abort;
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::mesh_file::MeshFile;
 
@@ -187,9 +192,10 @@ async fn what_was_edited_in_the_mesh_file_wins_over_what_was_saved() {
     let after = open(&edited, Clock::System, Some(&folder.0)).current();
     let abort = |id: &str| {
         let rule = after.rules.iter().find(|rule| rule.id == id).unwrap();
-        rule.abort.unwrap().0
+        rule.abort.clone().unwrap()
     };
-    assert_eq!((abort("mine"), abort("from-file")), (500, 502));
+    let wanted = (Abort::status(500), Abort::status(502));
+    assert_eq!((abort("mine"), abort("from-file")), wanted);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use tokio::sync::{
 
 use crate::{
     api::{Activity, ChaosState, Overview},
+    scenarios::Stage,
     shared::Shared,
     snapshots::Published,
 };
@@ -39,6 +40,8 @@ struct Feed {
     registry: watch::Receiver<u64>,
     activity: broadcast::Receiver<Activity>,
     told: Option<Told>,
+    /// The scenario that runs, and what was revealed, as they were told last.
+    staged: Option<Arc<Stage>>,
 }
 
 /// What was last said of chaos, but for the time that runs.
@@ -58,6 +61,7 @@ impl Feed {
             activity: shared.activity.subscribe(),
             shared,
             told: None,
+            staged: None,
         }
     }
 
@@ -82,10 +86,23 @@ impl Feed {
                     return Some(event("overview", &*overview));
                 }
             }
+            if let Some(event) = self.scenarios() {
+                // What there is to say of the rules comes next.
+                self.published.mark_changed();
+                return Some(event);
+            }
             if let Some(event) = self.chaos() {
                 return Some(event);
             }
         }
+    }
+
+    /// The menu, when something on it changed.
+    fn scenarios(&mut self) -> Option<Event> {
+        let stage = Arc::clone(&self.shared.chaos.current().stage);
+        let same = self.staged.as_ref().is_some_and(|told| *told == stage);
+        self.staged = Some(stage);
+        (!same).then(|| event("scenarios", &self.shared.chaos.scenarios()))
     }
 
     fn chaos(&mut self) -> Option<Event> {

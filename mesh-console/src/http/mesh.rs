@@ -1,5 +1,7 @@
 //! The console's own API.
 
+mod scenarios;
+
 use std::sync::Arc;
 
 use axum::{
@@ -38,6 +40,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/mesh/chaos", get(chaos).post(put_rule))
         .route("/api/mesh/chaos/halt", post(halt))
         .route("/api/mesh/chaos/{id}", patch(turn_rule).delete(remove_rule))
+        .merge(scenarios::router())
         .route("/api/mesh/traces", get(traces))
         .route("/api/mesh/edge", get(edge))
         .route("/api/mesh/activity", get(activity).post(post_activity))

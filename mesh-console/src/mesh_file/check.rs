@@ -1,15 +1,16 @@
 //! Everything that is wrong with a mesh file, found in one go.
 
 mod policies;
+mod scenarios;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
 };
 
-use mesh_proxy::config::Problem;
+use mesh_proxy::config::{Problem, Rule};
 
-use super::{Instance, Instances, MeshFile, Service};
+use super::{EdgePolicy, Instance, Instances, MeshFile, Service};
 
 /// Longest name of a service or an instance: a DNS label.
 const LONGEST_NAME: usize = 63;
@@ -29,13 +30,15 @@ impl MeshFile {
         self.check_head(&mut found);
         self.check_services(&mut found);
         self.check_instance_names(&mut found);
-        self.check_routes(&mut found);
+        self.check_routes("", &self.routes, &mut found);
         self.check_chaos(&mut found);
+        self.check_scenarios(&mut found);
         self.check_places(&mut found);
         match self.with_known_calls().resolve() {
             Ok(resolved) => {
                 resolved.check_listeners(&mut found);
                 resolved.check_policies(&mut found);
+                resolved.check_overlays(&mut found);
             }
             Err(error) => found.add("ports.internal", error.to_string()),
         }
@@ -108,10 +111,11 @@ impl MeshFile {
         }
     }
 
-    fn check_routes(&self, found: &mut Found) {
+    /// Checks policies of edges, of the file or, with a prefix for their keys, of a scenario.
+    fn check_routes(&self, prefix: &str, routes: &[EdgePolicy], found: &mut Found) {
         let mut seen = BTreeSet::new();
-        for (index, edge) in self.routes.iter().enumerate() {
-            let key = format!("routes[{index}]");
+        for (index, edge) in routes.iter().enumerate() {
+            let key = format!("{prefix}routes[{index}]");
             let from = edge.from.as_ref();
             for (part, name) in [("from", from), ("to", Some(&edge.to))] {
                 if let Some(name) = name.filter(|name| !self.services.contains_key(*name)) {
@@ -142,13 +146,17 @@ impl MeshFile {
                 let message = format!("`{}` is taken by a rule above; ids are unique", rule.id);
                 found.add(&format!("{key}.id"), message);
             }
-            for problem in self.check_rule(rule) {
-                let key = match problem.key.as_str() {
-                    "" => key.clone(),
-                    own => format!("{key}.{own}"),
-                };
-                found.add(&key, problem.message);
-            }
+            self.check_rule_at(&key, rule, found);
+        }
+    }
+
+    fn check_rule_at(&self, key: &str, rule: &Rule, found: &mut Found) {
+        for problem in self.check_rule(rule) {
+            let key = match problem.key.as_str() {
+                "" => key.to_owned(),
+                own => format!("{key}.{own}"),
+            };
+            found.add(&key, problem.message);
         }
     }
 

@@ -60,7 +60,7 @@ impl MeshFile {
 
     /// Services that may call this one: their traffic is told apart, anybody
     /// else's counts as `external`.
-    fn callers(&self, service: &str) -> Vec<String> {
+    pub(super) fn callers(&self, service: &str) -> Vec<String> {
         self.services
             .iter()
             .filter(|(_, caller)| caller.calls.iter().any(|called| called == service))
@@ -146,7 +146,7 @@ impl MeshFile {
 }
 
 impl RoutePolicy {
-    fn overlaid(self, above: &Self) -> Self {
+    pub(super) fn overlaid(self, above: &Self) -> Self {
         Self {
             budget: above.budget.clone().or(self.budget),
             cluster: self.cluster.overlaid(&above.cluster),

@@ -26,7 +26,7 @@ impl Whole for Cluster {
 }
 
 /// Some of the settings of a `T`; what it does not say is taken from the level below.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent, bound = "")]
 pub struct Part<T> {
     settings: Map<String, Value>,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use mesh_proxy::config;
 
 use super::Found;
-use crate::mesh_file::{MeshFile, RoutePolicy, Service};
+use crate::mesh_file::{EdgePolicy, MeshFile, RoutePolicy, Service};
 
 impl MeshFile {
     /// The file without calls that were named as wrong already.
@@ -35,7 +35,7 @@ impl MeshFile {
     }
 
     /// Key of the mesh file behind a key of a compiled policy.
-    fn source_key(&self, name: &str, service: &Service, key: &str) -> String {
+    pub(super) fn source_key(&self, name: &str, service: &Service, key: &str) -> String {
         if let Some(rest) = key.strip_prefix("inbound.") {
             return inbound_key(name, service, rest);
         }
@@ -101,35 +101,45 @@ impl MeshFile {
 
     /// Settings that are made in another place of the file.
     pub(super) fn check_places(&self, found: &mut Found) {
-        let edges = self.routes.iter().enumerate();
-        let levels = edges.map(|(index, edge)| (format!("routes[{index}].policy"), &edge.policy));
-        for (path, level) in levels.chain([("defaults".to_owned(), &self.defaults)]) {
-            for key in ["name", "match", "split", "redirect", "respond"] {
-                if level.route.sets(key) {
-                    let message = "this is of single routes; write it under `routes` of an edge";
-                    found.add(&format!("{path}.{key}"), message);
-                }
-            }
-            for (key, message) in [
-                (
-                    "endpoints",
-                    "they are the service's `instances`; write them there",
-                ),
-                ("dns", "write it as `dns` of the service"),
-                ("budget", "write it beside `cluster`"),
-            ] {
-                if level.cluster.sets(key) {
-                    found.add(&format!("{path}.cluster.{key}"), message);
-                }
+        check_level("defaults", &self.defaults, found);
+        check_edges("", &self.routes, found);
+    }
+}
+
+/// Settings of edges that are made in another place, and routes without a name.
+pub(super) fn check_edges(prefix: &str, edges: &[EdgePolicy], found: &mut Found) {
+    for (index, edge) in edges.iter().enumerate() {
+        check_level(
+            &format!("{prefix}routes[{index}].policy"),
+            &edge.policy,
+            found,
+        );
+        for (number, route) in edge.routes.iter().enumerate() {
+            if !route.sets("name") {
+                let key = format!("{prefix}routes[{index}].routes[{number}].name");
+                found.add(&key, "the route has no name; write one, as `canary`");
             }
         }
-        for (index, edge) in self.routes.iter().enumerate() {
-            for (number, route) in edge.routes.iter().enumerate() {
-                if !route.sets("name") {
-                    let key = format!("routes[{index}].routes[{number}].name");
-                    found.add(&key, "the route has no name; write one, as `canary`");
-                }
-            }
+    }
+}
+
+fn check_level(path: &str, level: &RoutePolicy, found: &mut Found) {
+    for key in ["name", "match", "split", "redirect", "respond"] {
+        if level.route.sets(key) {
+            let message = "this is of single routes; write it under `routes` of an edge";
+            found.add(&format!("{path}.{key}"), message);
+        }
+    }
+    for (key, message) in [
+        (
+            "endpoints",
+            "they are the service's `instances`; write them there",
+        ),
+        ("dns", "write it as `dns` of the service"),
+        ("budget", "write it beside `cluster`"),
+    ] {
+        if level.cluster.sets(key) {
+            found.add(&format!("{path}.cluster.{key}"), message);
         }
     }
 }
