@@ -3,6 +3,7 @@
 //! The layer stands at three places and means each time what lies below it:
 //! before `retry` the whole dependency, after it one attempt, inbound the node.
 
+mod body;
 mod chance;
 mod draw;
 pub(crate) mod matching;
