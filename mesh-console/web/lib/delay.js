@@ -41,9 +41,9 @@ export function delayWords(text, more = " longer") {
 }
 
 /** Short enough for a badge: `~200ms`. */
-export function delayShort(text) {
+export function delayShort(text, sign = "") {
   const { kind, parts: [a, b] } = readDelay(text);
-  return kind === "fixed" ? a : kind === "uniform" ? `${a}–${b}` : kind === "pareto" ? `≥${a}` : `~${a}`;
+  return kind === "fixed" ? `${sign}${a}` : kind === "uniform" ? `${a}–${b}` : kind === "pareto" ? `≥${a}` : `~${a}`;
 }
 
 /** Numbers of a pause in milliseconds; null while they make no distribution. */

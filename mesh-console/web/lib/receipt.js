@@ -8,6 +8,7 @@ export function struckWords({ rule, receipt }) {
   const unit = place(rule.where).service || rule.position === "request" ? "request" : "attempt";
   const units = (number) => `${unit}${number === 1 ? "" : "s"}`;
   if (!seen) return `no ${unit} came by yet`;
+  if (!matched) return `none of ${count(seen)} ${units(seen)} matched`;
   if (matched === seen) return `struck ${count(struck)} of ${count(seen)} ${units(seen)}`;
   return `struck ${count(struck)} of ${count(matched)} that matched, ${count(seen)} ${units(seen)} came by`;
 }

@@ -112,13 +112,13 @@ function callsWords(rule, noun) {
 
 const SHORT = {
   request_headers: () => "headers",
-  delay: (rule) => `+${delayShort(rule.delay)}`,
+  delay: (rule) => delayShort(rule.delay, "+"),
   refuse: () => "refuse",
   reset: () => "reset",
   hang: () => "hang",
   abort: ({ abort }) => String(abort?.grpc ?? abort?.status ?? abort).replace(/^grpc:/, ""),
   response_headers: () => "headers",
-  chunk_delay: (rule) => `+${delayShort(rule.chunk_delay)}/piece`,
+  chunk_delay: (rule) => `${delayShort(rule.chunk_delay, "+")}/piece`,
   throttle: (rule) => rule.throttle,
   corrupt: () => "corrupt",
   truncate: (rule) => `cut ${rule.truncate}`,

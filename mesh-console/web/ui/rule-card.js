@@ -89,12 +89,12 @@ function Receipt({ entry }) {
   const notes = rule.enabled ? receiptNotes(entry) : [];
   return html`<div class="rule-foot">
     ${rule.enabled && html`<${InForce} id=${rule.id} />`}
-    ${rule.enabled && receipt && html`<span class="struck" title=${`At ${count(receipt.sidecars)} sidecars whose requests it concerns, since it was turned on`}>${struckWords(entry)}</span>`}
+    ${rule.enabled && receipt && !receipt.nothing && html`<span class="struck" title=${`At ${count(receipt.sidecars)} sidecars whose requests it concerns, since it was turned on`}>${struckWords(entry)}</span>`}
     ${notes.map(([words, tone]) => html`<span key=${words} class=${tone ? `tone-${tone}` : "muted"}>${words}</span>`)}
     ${!rule.enabled && injected > 0 && html`<span title="Faults injected since the console started"><b>${count(injected)}</b> injected</span>`}
     <span class="grow"></span>
-    <button type="button" class="link" onClick=${() => showOne(rule.id)}>show me one</button>
-    <a class="link" href=${href("struck", rule.id)} aria-label=${`Traces that ${rule.id} struck`}>traces</a>
+    <span class="links"><button type="button" class="link" onClick=${() => showOne(rule.id)}>show me one</button>
+      <a class="link" href=${href("struck", rule.id)} aria-label=${`Traces that ${rule.id} struck`}>traces</a></span>
     ${rule.enabled && receipt?.nothing && html`<p class="nothing"><${Prose} text=${receipt.nothing} /></p>`}
   </div>`;
 }
