@@ -116,30 +116,129 @@ describe("the console's page", { timeout: 240000 }, () => {
     await Promise.all([mine.context().close(), theirs.context().close()]);
   });
 
-  test("a rule can be made, is refused with reasons, and is removed with a way back", async () => {
+  test("what the console has against a rule stands at its field, and nothing typed is lost", async () => {
     const page = await open(browser, { path: "/#/edge/orders/users" });
     await page.getByRole("button", { name: "Break this call" }).click();
     const form = page.locator(".inspector .rule-form");
-    await form.getByRole("button", { name: "delay" }).click();
-    await form.getByLabel("wait").fill("25");
+    const keep = form.getByRole("button", { name: "Keep, switched off" });
+    await form.getByRole("button", { name: "delay", exact: true }).click();
+    await form.getByRole("button", { name: "error", exact: true }).click();
+    await form.getByLabel("time").fill("soon");
+    await keep.click();
+    const delay = form.locator('[data-problem="delay"]');
+    await delay.waitFor();
+    assert.match(await delay.textContent(), /soon/, "also a value that cannot be read has its field");
+    await form.getByLabel("time").fill("25");
     await form.getByLabel("Name").fill("Not An Id");
-    await form.getByRole("button", { name: "Keep, switched off" }).click();
-    await form.locator(".problems").waitFor();
-    assert.match(await form.locator(".problems").textContent(), /Not An Id/);
+    await form.locator("summary", { hasText: "Which requests" }).click();
+    await form.getByLabel("Path: how").selectOption("path_regex");
+    await form.getByLabel("Path", { exact: true }).fill("/users/(");
+    await form.locator("summary", { hasText: "Which requests" }).click();
+    await keep.click();
+    await form.locator('[data-problem="id"]').waitFor();
+    assert.match(await form.locator('[data-problem="id"]').textContent(), /Not An Id/);
+    assert.equal(await form.getByLabel("Path", { exact: true }).inputValue(), "/users/(", "the part with the problem is open again");
+    assert.match(await form.locator(".problems").textContent(), /2 fields are marked/);
+    await form.getByLabel("Path", { exact: true }).fill("/users/.*");
     await form.getByLabel("Name").fill("made-by-test");
-    assert.match(await form.locator(".preview").textContent(), /calls from orders to users wait 25\sms longer/);
-    await form.getByRole("button", { name: "Keep, switched off" }).click();
+    assert.match(await form.locator(".preview").textContent(), /matching calls from orders to users wait 25\sms longer/);
+    await keep.click();
     const card = page.locator('.chaos [data-rule="made-by-test"]');
     await card.waitFor();
     assert.equal(await card.getByRole("switch").getAttribute("aria-checked"), "false");
     await card.getByRole("button", { name: "Remove made-by-test" }).click();
     await card.waitFor({ state: "detached" });
-    await page.getByRole("button", { name: "Undo" }).click();
+    await page.keyboard.press("u");
     await card.waitFor();
     await api("DELETE", "/api/mesh/chaos/made-by-test");
     await card.waitFor({ state: "detached" });
     const refusals = page.complaints.filter((complaint) => !/status of 4\d\d/.test(complaint));
     assert.deepEqual(refusals, []);
+    await page.context().close();
+  });
+
+  test("a rule from the form strikes what it is for, shows its receipt, and is halted while one types", async () => {
+    const page = await open(browser);
+    await page.waitForSelector('.node[data-service="payments"]');
+    await page.keyboard.press("c");
+    const form = page.locator(".chaos .rule-form");
+    await form.waitFor();
+    await page.locator('.node[data-service="payments"] .body').click();
+    assert.equal(await form.getByLabel("Where").inputValue(), "payments", "a click on the graph chooses the place");
+    await form.getByRole("button", { name: "delay", exact: true }).click();
+    await form.getByRole("button", { name: "error", exact: true }).click();
+    await form.getByLabel("delay: spread").selectOption("uniform");
+    await form.getByLabel("from").fill("5ms");
+    await form.getByLabel("to", { exact: true }).fill("20ms");
+    assert.match(await form.locator(".density svg").getAttribute("aria-label"), /half wait less than 13\sms|half wait less than 12/);
+    await form.locator("summary", { hasText: "Which requests" }).click();
+    await form.getByRole("button", { name: "POST" }).click();
+    await form.getByLabel("Share in percent").fill("100");
+    await form.getByLabel("Name").fill("form-strikes");
+    await form.getByRole("button", { name: "Turn on" }).click();
+    const card = page.locator('.chaos [data-rule="form-strikes"].on');
+    await card.waitFor();
+    assert.match(await card.locator(".terms").textContent(), /only\s*POST/);
+    await until("the receipt tells of requests that were struck", async () =>
+      /struck [1-9][\d,]* of [1-9]/.test(await card.locator(".struck").textContent().catch(() => "")));
+    await card.getByRole("link", { name: "Traces that form-strikes struck" }).click();
+    await page.locator('.traces .trace-row:has-text("form-strikes")').first().click();
+    await page.locator(".trace-view .span-row.hit .span-main").last().click();
+    const fault = page.locator(".span-detail .events li.bad").first();
+    await fault.waitFor();
+    assert.match(await fault.textContent(), /form-strikes delayed it by [\s\S]*drawn [\d.]+\s%, below the rule’s share of 100/);
+    assert.match(page.url(), /#\/trace\//);
+    await page.keyboard.press("Escape");
+
+    await page.locator(".find input").focus();
+    await page.keyboard.press("Alt+h");
+    const said = page.locator(".toast", { hasText: "Chaos halted" });
+    await said.waitFor();
+    assert.match(await said.textContent(), /form-strikes is off\. (\d+)\/\1 sidecars after [\d.]+\s(ms|s)/);
+    await page.locator('.chaos [data-rule="form-strikes"]:not(.on)').waitFor();
+    await page.locator('.activity a[href="#/chaos/form-strikes"]').first().waitFor();
+    await api("DELETE", "/api/mesh/chaos/form-strikes");
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  });
+
+  test("a scenario is started with a seed, said everywhere, ticked off and stopped", async () => {
+    const { id, title, look_for: looks } = (await api("GET", "/api/mesh/scenarios")).find((each) => !each.mystery);
+    const page = await open(browser, { path: `/#/scenario/${id}` });
+    const scenario = page.locator(`[data-scenario="${id}"]`);
+    await scenario.getByLabel("seed").fill("7");
+    await scenario.getByRole("button", { name: "Start" }).click();
+    await page.locator(".banner.staged", { hasText: title }).waitFor();
+    assert.match(await scenario.locator(".time-left").textContent(), /^\d+:\d\d/);
+    assert.match(await scenario.locator(".scenario-body").textContent(), /seed 7/);
+    await scenario.getByRole("checkbox").first().check();
+    await page.reload();
+    await scenario.getByRole("checkbox").first().waitFor();
+    assert.ok(await scenario.getByRole("checkbox").first().isChecked(), "a tick stays");
+    assert.equal(await scenario.getByRole("checkbox").count(), looks.length);
+    await scenario.getByRole("button", { name: "Stop" }).click();
+    await scenario.getByRole("button", { name: "Start" }).waitFor();
+    assert.equal(await page.locator(".banner.staged").isVisible(), false);
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  });
+
+  test("a mystery tells nothing until it is revealed", async () => {
+    const { id } = (await api("GET", "/api/mesh/scenarios")).find((each) => each.mystery);
+    const before = (await api("GET", "/api/mesh/chaos")).rules.map((entry) => entry.rule.id);
+    await api("POST", `/api/mesh/scenarios/${id}`, { seed: 3 });
+    const page = await open(browser, { path: `/#/scenario/${id}` });
+    const scenario = page.locator(`[data-scenario="${id}"]`);
+    await page.locator(".banner.staged", { hasText: "A mystery runs" }).waitFor();
+    await page.waitForTimeout(3000); // its faults strike, and are not told
+    const cards = await page.locator(".chaos .rule").evaluateAll((all) => all.map((card) => card.dataset.rule));
+    assert.deepEqual(cards, before);
+    assert.equal(await page.locator(".bolt, .badge:has-text('⚡')").count(), 0);
+    assert.equal(await page.locator(`.traces .chip.bad`).count(), 0);
+    await scenario.getByRole("button", { name: "Reveal" }).click();
+    await scenario.locator(".revealed").waitFor();
+    await scenario.getByRole("button", { name: "Start" }).waitFor();
+    assert.deepEqual(page.complaints, []);
     await page.context().close();
   });
 
@@ -158,10 +257,10 @@ describe("the console's page", { timeout: 240000 }, () => {
     await page.waitForSelector('#live[data-link="live"]');
     await way.cut();
     await page.waitForSelector('#live[data-link="gone"]');
-    assert.match(await page.textContent(".banner"), /Console unreachable, traffic flows on/);
+    assert.match(await page.textContent(".banner.link-lost"), /Console unreachable, traffic flows on/);
     await way.mend();
     await page.waitForSelector('#live[data-link="live"]');
-    assert.equal(await page.locator(".banner").isVisible(), false);
+    assert.equal(await page.locator(".banner.link-lost").isVisible(), false);
     await page.context().close();
     await way.close();
   });
@@ -172,6 +271,10 @@ describe("the console's page", { timeout: 240000 }, () => {
       const page = await open(browser, { scheme, path: "/#/edge/orders/payments" });
       await page.waitForSelector('.node[data-service="payments"]');
       await page.waitForSelector(".trace-row");
+      await page.keyboard.press("c");
+      await page.locator(".chaos .kind", { hasText: "delay" }).click();
+      for (const summary of await page.locator(".chaos .section summary").all()) await summary.click();
+      await page.locator(".scenario-head").first().click();
       assert.deepEqual(await findings(page), []);
       const { trace_id: id } = await until("a faulted trace", async () =>
         (await api("GET", "/api/mesh/traces?filter=faulted&limit=1"))[0]);
