@@ -12,6 +12,8 @@ use crate::{
     run::{self, RunArgs},
     runtime,
     service::{self, ServiceRole},
+    stat::{self, StatArgs, TopArgs},
+    tap::{self, TapArgs},
     trace::{self, TraceArgs},
     up::{self, UpArgs},
 };
@@ -38,6 +40,8 @@ A first tour, with the mesh running in another terminal:
   glassmesh                                     start it; open http://127.0.0.1:4090
   glassmesh chaos on flaky-payments             a third of the calls to payments fail
   glassmesh trace latest --filter faulted       the attempt that was hit, and its retry
+  glassmesh top                                 every edge: rate, success, latency, retries
+  glassmesh tap orders                          requests as they pass
   glassmesh load --rps 100 --duration 10s       how fast, how many fail
   glassmesh chaos halt                          all faults off";
 
@@ -55,6 +59,15 @@ enum Command {
     /// Show a trace as a waterfall
     #[command(after_help = trace::EXAMPLES)]
     Trace(TraceArgs),
+    /// Show the edges of the mesh in numbers
+    #[command(after_help = stat::STAT_EXAMPLES)]
+    Stat(StatArgs),
+    /// The same, again and again
+    #[command(after_help = stat::TOP_EXAMPLES)]
+    Top(TopArgs),
+    /// Show requests as they pass
+    #[command(after_help = tap::EXAMPLES)]
+    Tap(Box<TapArgs>),
     /// Send the shop traffic and report its answers
     #[command(after_help = load::EXAMPLES)]
     Load(LoadArgs),
@@ -97,6 +110,9 @@ impl Cli {
             Command::Chaos(args) => runtime::small(chaos::run(args)),
             Command::Run(args) => runtime::small(run::run(*args)),
             Command::Trace(args) => runtime::small(trace::run(args)),
+            Command::Stat(args) => runtime::small(stat::stat(args)),
+            Command::Top(args) => runtime::small(stat::top(args)),
+            Command::Tap(args) => runtime::small(tap::run(*args)),
             Command::Load(args) => runtime::small(load::run(args)),
             Command::Health(args) => runtime::small(health::run(args)),
             Command::Console(args) => runtime::threaded(console::run(*args)),

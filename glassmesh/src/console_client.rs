@@ -19,6 +19,9 @@ use crate::{
     up::data_dir,
 };
 
+/// Longest wait for an answer of the console.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Where to find the console.
 #[derive(Args, Debug)]
 pub(crate) struct ConsoleAt {
@@ -73,6 +76,38 @@ impl ConsoleClient {
     /// The mesh as it is now.
     pub(crate) async fn overview(&self) -> anyhow::Result<Overview> {
         self.get("/api/mesh/overview").await
+    }
+
+    /// Refuses a name that is no service, and says which are.
+    pub(crate) async fn known_service(&self, name: &str) -> Result<(), Failure> {
+        let services = self.overview().await?.services;
+        if services.iter().any(|service| service.name == name) {
+            return Ok(());
+        }
+        let known: Vec<&str> = services.iter().map(|one| one.name.as_str()).collect();
+        Err(Failure::Invalid(format!(
+            "`{name}` is no service of this mesh; known are: {}",
+            known.join(", ")
+        )))
+    }
+
+    /// An answer that goes on, line by line.
+    pub(crate) async fn lines(&self, path: &str) -> anyhow::Result<http_client::Lines> {
+        let url = self.url(path)?;
+        let call = http_client::Call {
+            method: Method::GET,
+            url: &url,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            timeout: PATIENCE,
+        };
+        match http_client::lines(call).await {
+            Ok((StatusCode::OK, lines)) => Ok(lines),
+            Ok((status, _)) => Err(anyhow!(
+                "the console answered {status}; is it of the same version?"
+            )),
+            Err(error) => Err(error.context(self.unreachable())),
+        }
     }
 
     /// Rules and how many sidecars hold them.
@@ -158,8 +193,7 @@ impl ConsoleClient {
         path: &str,
         body: Vec<u8>,
     ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
-        let base = self.base.to_string();
-        let url: Uri = format!("{}{path}", base.trim_end_matches('/')).parse()?;
+        let url = self.url(path)?;
         let mut headers = HeaderMap::new();
         headers.insert(
             header::CONTENT_TYPE,
@@ -172,12 +206,17 @@ impl ConsoleClient {
             url: &url,
             headers,
             body,
-            timeout: Duration::from_secs(10),
+            timeout: PATIENCE,
         };
         let (status, body) = http_client::send(call)
             .await
             .with_context(|| self.unreachable())?;
         Ok((status, body.to_vec()))
+    }
+
+    fn url(&self, path: &str) -> anyhow::Result<Uri> {
+        let base = self.base.to_string();
+        Ok(format!("{}{path}", base.trim_end_matches('/')).parse()?)
     }
 
     fn unreachable(&self) -> String {

@@ -14,6 +14,8 @@ mod role;
 mod run;
 mod runtime;
 mod service;
+mod stat;
+mod tap;
 mod trace;
 mod up;
 

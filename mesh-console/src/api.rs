@@ -270,6 +270,67 @@ pub struct TraceSummary {
     pub faults: Vec<String>,
 }
 
+/// A line of `GET /api/mesh/tap?service=&direction=`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TapLine {
+    /// A request that ended.
+    Request(Box<Tapped>),
+    /// The listener was too slow for so many.
+    Lost {
+        /// How many requests it did not get.
+        lost: u64,
+    },
+}
+
+/// On which side of a sidecar a request was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TapDirection {
+    /// At the called service.
+    Inbound,
+    /// At the caller, with all its attempts.
+    Outbound,
+}
+
+/// A request that passed a sidecar; those alone whose spans are kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tapped {
+    /// Its start, milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Where it was seen.
+    pub direction: TapDirection,
+    /// The caller; `external` for what enters the mesh.
+    pub source: String,
+    /// The called.
+    pub destination: String,
+    /// Name of the route.
+    pub route: String,
+    /// Method.
+    pub method: String,
+    /// Path, without the query.
+    pub path: String,
+    /// Status of the answer; none: there was none.
+    pub status: Option<u16>,
+    /// Status of gRPC, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc_status: Option<String>,
+    /// Time to the last byte, milliseconds.
+    pub duration_ms: f64,
+    /// Tries at endpoints; outbound only.
+    pub attempts: Option<u32>,
+    /// Why the sidecar itself refused it or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Envoy's letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
+    /// Ids of the rules that struck it or one of its attempts here.
+    pub faults: Vec<String>,
+    /// 32 hex digits.
+    pub trace_id: String,
+}
+
 /// `GET /api/mesh/activity`, newest first, and event `activity`; `POST` adds one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -136,6 +136,7 @@ impl Console {
         let shared = Shared {
             registry: Arc::new(registry),
             traces: Arc::new(TraceStore::new(self.config.trace_bytes)),
+            tap: Arc::default(),
             edges: Edges::default(),
             overview: watch::Sender::default(),
             shop_url: self.config.shop_url.clone(),
@@ -155,6 +156,7 @@ impl Console {
         let guard = Guard::new(&self.config.allow_hosts);
         let receiver = otlp::router(Receiver {
             traces: Arc::clone(&shared.traces),
+            tap: Arc::clone(&shared.tap),
             clock: self.clock,
         });
         let page = http::router(Arc::clone(&shared), guard, assets).merge(health);

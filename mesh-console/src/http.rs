@@ -16,7 +16,7 @@ use axum::{
 };
 use http::Method;
 
-use crate::{ConsoleError, control, jaeger, shared::Shared};
+use crate::{ConsoleError, control, jaeger, shared::Shared, tap};
 pub(crate) use guard::Guard;
 
 /// Everything on the console's port but health and metrics.
@@ -24,6 +24,7 @@ pub(crate) fn router(shared: Arc<Shared>, guard: Guard, assets: assets::Source) 
     let guard = Arc::new(guard);
     let page = Router::new()
         .merge(mesh::router())
+        .merge(tap::router())
         .merge(jaeger::router())
         .merge(assets::router(assets))
         .fallback(nothing_here)

@@ -31,6 +31,7 @@ mod roster;
 mod scenarios;
 mod shared;
 mod snapshots;
+mod tap;
 mod traces;
 
 pub use args::{ConsoleArgs, ConsoleConfig};

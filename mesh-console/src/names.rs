@@ -1,8 +1,22 @@
 //! Names that the console reads, in spans and on metric pages. They are written
 //! in mesh-telemetry; a test holds the metrics against its catalog.
 
+/// Instrumentation scopes.
+pub(crate) mod scope {
+    pub(crate) const SIDECAR: &str = "mesh-proxy";
+}
+
 /// Attributes of resources and spans.
 pub(crate) mod attribute {
+    pub(crate) const SOURCE: &str = "mesh.source";
+    pub(crate) const DESTINATION: &str = "mesh.destination";
+    pub(crate) const ROUTE: &str = "mesh.route";
+    pub(crate) const ATTEMPTS: &str = "mesh.attempts";
+    pub(crate) const REASON: &str = "mesh.reason";
+    pub(crate) const FLAGS: &str = "mesh.response_flags";
+    pub(crate) const METHOD: &str = "http.request.method";
+    pub(crate) const PATH: &str = "url.path";
+    pub(crate) const GRPC_STATUS: &str = "rpc.response.status_code";
     pub(crate) const SERVICE: &str = "service.name";
     pub(crate) const STATUS: &str = "http.response.status_code";
     pub(crate) const RESEND: &str = "http.request.resend_count";

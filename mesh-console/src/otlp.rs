@@ -22,7 +22,7 @@ use prost::Message;
 use serde_json::json;
 use tonic::{Request, Response as GrpcResponse, Status, service::Routes};
 
-use crate::{clock::Clock, traces::TraceStore};
+use crate::{clock::Clock, tap::Tap, traces::TraceStore};
 
 /// Largest export, bytes. The default of gRPC receivers, and far beyond what
 /// the usual 512 spans of a batch take.
@@ -32,12 +32,14 @@ const LARGEST_EXPORT: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Receiver {
     pub(crate) traces: Arc<TraceStore>,
+    pub(crate) tap: Arc<Tap>,
     pub(crate) clock: Clock,
 }
 
 impl Receiver {
     fn take(&self, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
         let cleaned = clean::clean(request, self.clock.now_ms().saturating_mul(1_000_000));
+        self.tap.offer(&cleaned.spans);
         self.traces.insert(cleaned.spans);
         let partial_success = (cleaned.rejected > 0).then(|| ExportTracePartialSuccess {
             rejected_spans: cleaned.rejected,

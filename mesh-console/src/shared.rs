@@ -16,6 +16,7 @@ use crate::{
     names::EXTERNAL,
     registry::{Registry, Sidecar},
     roster::Roster,
+    tap::Tap,
     traces::TraceStore,
 };
 
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) chaos: Chaos,
     pub(crate) registry: Arc<Registry>,
     pub(crate) traces: Arc<TraceStore>,
+    pub(crate) tap: Arc<Tap>,
     pub(crate) edges: Edges,
     /// Numbers of the last second.
     pub(crate) overview: watch::Sender<Arc<Overview>>,

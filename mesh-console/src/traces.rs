@@ -17,7 +17,7 @@ use std::{
 
 use crate::api::StoreState;
 use intern::Interner;
-pub(crate) use span::{Origin, Received, SpanId, Stored, TraceId};
+pub(crate) use span::{Origin, Received, SpanId, Stored, TraceId, faults, find};
 pub(crate) use summary::Filter;
 
 /// Bytes of a trace beside its spans: entries in maps and the trace itself.

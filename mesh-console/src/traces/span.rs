@@ -175,7 +175,8 @@ fn status(attributes: &[KeyValue]) -> Option<u16> {
     u16::try_from(status).ok()
 }
 
-fn faults(span: &Span) -> Box<[Arc<str>]> {
+/// Ids of the rules that hit a span.
+pub(crate) fn faults(span: &Span) -> Box<[Arc<str>]> {
     let rules = span
         .events
         .iter()

@@ -373,3 +373,38 @@ async fn hostile_exports_are_survived_and_cut_to_size() {
     }
     console.stop().await;
 }
+
+#[tokio::test]
+async fn a_listener_hears_of_the_requests_of_its_service_as_they_pass() {
+    let console = start().await;
+    let mut lines = console.tap("service=front").await;
+    let request = Span {
+        kind: 1,
+        attributes: vec![
+            attribute("mesh.source", text("front")),
+            attribute("mesh.destination", text("back")),
+            attribute("http.request.method", text("GET")),
+            attribute("url.path", text("/things")),
+            attribute("mesh.attempts", Otlp::IntValue(2)),
+            attribute("http.response.status_code", Otlp::IntValue(200)),
+        ],
+        ..span(1, None, "outbound back")
+    };
+    let arrived = Span {
+        kind: 2,
+        ..request.clone()
+    };
+    let spans = vec![arrived, faulted(), request];
+    assert_eq!(grpc(&console, export("front", spans)).await, Some(0));
+    let heard: Value = serde_json::from_str(&lines.next().await.unwrap()).unwrap();
+    assert_eq!(
+        heard["direction"], "outbound",
+        "what arrives at back is not front's"
+    );
+    assert_eq!(heard["path"], "/things");
+    assert_eq!(heard["attempts"], 2);
+    assert_eq!(heard["faults"], json!(["flaky"]), "that of its attempt");
+    assert_eq!(heard["trace_id"], TRACE);
+    assert!((heard["duration_ms"].as_f64().unwrap() - 2.5).abs() < 1e-9);
+    console.stop().await;
+}

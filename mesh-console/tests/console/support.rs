@@ -148,6 +148,18 @@ impl Running {
         }
     }
 
+    /// Requests as they pass; heard from here on.
+    pub(crate) async fn tap(&self, query: &str) -> Lines {
+        let path = format!("/api/mesh/tap?{query}");
+        let request = Request::get(uri(self.at.page, &path)).body(Full::default());
+        let response = self.send(request.unwrap()).await;
+        assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+        Lines {
+            body: response.into_body(),
+            rest: Vec::new(),
+        }
+    }
+
     pub(crate) async fn acknowledge(
         &self,
         instance: &str,
