@@ -29,7 +29,7 @@ pub use chaos::{
     Truncate,
 };
 pub(crate) use check::check_here;
-pub use check::{Problem, check, check_sidecar};
+pub use check::{Problem, check, check_sidecar, near::known as known_names};
 pub use cluster::{
     Balance, Budget, Cluster, Dns, DnsRecord, FailureShare, HealthCheck, Probe, Protocol,
     SuccessRate, UpstreamTls,

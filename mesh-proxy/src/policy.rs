@@ -7,6 +7,7 @@
 mod limits;
 mod local;
 mod route;
+mod testers;
 
 use std::{
     collections::HashSet,
@@ -21,6 +22,7 @@ use tokio::{sync::watch, time::Instant};
 pub(crate) use limits::{Limits, ROOM_AFTER};
 pub(crate) use local::Local;
 pub(crate) use route::{MirrorState, RouteState, Routes, authority, part, place};
+pub(crate) use testers::network;
 
 use crate::{
     client::{self, Workers},

@@ -175,7 +175,7 @@ async fn accepted<S: Stack>(
     let spoken = accepted.alpn.map_or(Spoken::Unknown, Spoken::from);
     let connection = Connection {
         stack,
-        address: listening.tells_address().then_some(RemoteAddress(address)),
+        address: RemoteAddress(address),
         peer: accepted.peer,
         retires: listening.retires(),
         listening,
@@ -236,7 +236,7 @@ async fn serve_connection<I: Io, S: Stack>(
 struct Connection<S> {
     stack: S,
     /// None: no request tells where it comes from.
-    address: Option<RemoteAddress>,
+    address: RemoteAddress,
     /// What its TLS proves; none: plain text.
     peer: Option<Arc<Peer>>,
     listening: Arc<Listening>,
@@ -247,7 +247,13 @@ struct Connection<S> {
 
 impl<S: Stack> Connection<S> {
     fn handler(&self, traffic: &Arc<Traffic>) -> Handler<S> {
-        Handler::new(&self.stack, traffic, self.address, self.peer.as_ref())
+        Handler::new(
+            &self.stack,
+            traffic,
+            &self.listening,
+            self.address,
+            self.peer.as_ref(),
+        )
     }
 
     fn tick(&self) -> Duration {

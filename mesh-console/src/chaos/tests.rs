@@ -221,7 +221,7 @@ async fn every_problem_of_a_rule_is_named() {
         assert!(keys.contains(&key), "{key} not in {keys:?}");
     }
     let place = problems.iter().find(|one| one.key == "where").unwrap();
-    assert!(place.message.contains("known are: a, b"), "{place}");
+    assert!(place.message.contains("known: a, b"), "{place}");
 }
 
 #[tokio::test]

@@ -124,10 +124,15 @@ impl MeshFile {
 
 fn instance(service: &str, number: u16, local: LocalAddresses) -> Instance {
     Instance {
-        name: format!("{service}-{number}"),
+        name: instance_name(service, number),
         inbound: reachable(local.inbound).to_string(),
         local: Some(local),
     }
+}
+
+/// Name of a counted instance, from 1 on.
+pub(super) fn instance_name(service: &str, number: u16) -> String {
+    format!("{service}-{number}")
 }
 
 /// Where a listener is reached from the same machine: one that binds every

@@ -7,7 +7,7 @@ mod cluster;
 mod inbound;
 mod limits;
 mod listener;
-mod near;
+pub(super) mod near;
 mod policy;
 mod retry;
 mod route;

@@ -1,5 +1,6 @@
 //! At the entry of the mesh: removes what callers outside claim about themselves,
-//! so that no header of a stranger reaches a record, a rule or the application.
+//! so that no header of a stranger reaches a record, a rule or the application. The
+//! mesh's own members of the baggage are kept for testers, who may arm chaos rules.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -10,7 +11,10 @@ use crate::{
     baggage::{BAGGAGE, OWN},
     body::Request,
     names,
+    policy::Local,
+    server::RemoteAddress,
     shared::Shared,
+    tls::Peer,
 };
 
 /// The layer.
@@ -20,15 +24,6 @@ impl Edge {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self(Arc::clone(shared))
     }
-
-    fn is_edge(&self) -> bool {
-        self.0
-            .policy
-            .load()
-            .local
-            .as_ref()
-            .is_some_and(|local| local.is_edge)
-    }
 }
 
 impl Gate<Request> for Edge {
@@ -36,14 +31,27 @@ impl Gate<Request> for Edge {
     type Error = Infallible;
 
     fn pass(&self, mut request: Request) -> Result<Request, Infallible> {
-        if self.is_edge() {
-            strip_claims(request.headers_mut());
+        let policy = self.0.policy.load();
+        if let Some(edge) = policy.local.as_ref().filter(|local| local.is_edge) {
+            let kept = request.headers().contains_key(BAGGAGE) && is_tester(&request, edge);
+            strip_headers(request.headers_mut());
+            if !kept {
+                strip_baggage(request.headers_mut());
+            }
         }
         Ok(request)
     }
 }
 
-fn strip_claims(headers: &mut HeaderMap) {
+fn is_tester(request: &Request, edge: &Local) -> bool {
+    let extensions = request.extensions();
+    let address = extensions.get::<RemoteAddress>().map(|it| it.0);
+    let peer = extensions.get::<Arc<Peer>>();
+    let proven = peer.and_then(|peer| peer.secured().peer.as_deref());
+    edge.testers.include(address, proven)
+}
+
+fn strip_headers(headers: &mut HeaderMap) {
     let claims: Vec<HeaderName> = headers
         .keys()
         .filter(|name| name.as_str().starts_with(names::PREFIX))
@@ -52,7 +60,6 @@ fn strip_claims(headers: &mut HeaderMap) {
     for claim in claims {
         headers.remove(claim);
     }
-    strip_baggage(headers);
 }
 
 fn strip_baggage(headers: &mut HeaderMap) {
@@ -85,7 +92,7 @@ fn foreign_members(value: &str) -> Option<HeaderValue> {
 mod tests {
     use http::{HeaderMap, HeaderValue};
 
-    use super::strip_claims;
+    use super::{strip_baggage, strip_headers};
 
     #[test]
     fn claims_of_strangers_are_removed_and_the_rest_stays() {
@@ -99,7 +106,8 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        strip_claims(&mut headers);
+        strip_headers(&mut headers);
+        strip_baggage(&mut headers);
         let left: Vec<_> = headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))

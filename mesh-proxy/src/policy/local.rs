@@ -7,6 +7,7 @@ use mesh_telemetry::proxy::{Direction, Edge};
 use super::{
     Limits, Owner, RouteState, Times,
     limits::{Wanted, Whose},
+    testers::Testers,
 };
 use crate::{
     config::{Deny, Policy},
@@ -23,6 +24,8 @@ const EXTERNAL: &str = "external";
 pub(crate) struct Local {
     /// Callers outside the mesh come in here: what they claim is removed.
     pub(crate) is_edge: bool,
+    /// Those of them whose baggage is kept.
+    pub(crate) testers: Testers,
     /// The route of each caller that the mesh knows: same limits, own metrics.
     by_caller: BTreeMap<String, Arc<RouteState>>,
     external: Arc<RouteState>,
@@ -72,6 +75,7 @@ impl Local {
         let callers = inbound.callers.iter().chain(raw.clusters.keys());
         Some(Self {
             is_edge: inbound.edge,
+            testers: Testers::of(&inbound.testers),
             by_caller: callers
                 .map(|caller| (caller.clone(), route(caller)))
                 .collect(),

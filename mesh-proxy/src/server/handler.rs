@@ -20,6 +20,7 @@ use hyper::{body::Incoming, service::Service};
 use super::{
     RemoteAddress,
     http2::Flow,
+    listening::Listening,
     traffic::{Switch, Traffic},
     upload::{Answered, Upload},
 };
@@ -33,7 +34,8 @@ use crate::{
 pub(super) struct Handler<S> {
     stack: S,
     traffic: Arc<Traffic>,
-    address: Option<RemoteAddress>,
+    listening: Arc<Listening>,
+    address: RemoteAddress,
     peer: Option<Arc<Peer>>,
 }
 
@@ -41,12 +43,14 @@ impl<S: Stack> Handler<S> {
     pub(super) fn new(
         stack: &S,
         traffic: &Arc<Traffic>,
-        address: Option<RemoteAddress>,
+        listening: &Arc<Listening>,
+        address: RemoteAddress,
         peer: Option<&Arc<Peer>>,
     ) -> Self {
         Self {
             stack: stack.clone(),
             traffic: Arc::clone(traffic),
+            listening: Arc::clone(listening),
             address,
             peer: peer.cloned(),
         }
@@ -64,8 +68,8 @@ impl<S: Stack> Service<http::Request<Incoming>> for Handler<S> {
             traffic: Arc::clone(&self.traffic),
             answered: None,
         };
-        if let Some(address) = self.address {
-            request.extensions_mut().insert(address);
+        if self.listening.tells_address(request.headers()) {
+            request.extensions_mut().insert(self.address);
         }
         if let Some(peer) = &self.peer {
             request.extensions_mut().insert(Arc::clone(peer));

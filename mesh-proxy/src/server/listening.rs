@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::http2::Streams;
 use crate::{
+    baggage::BAGGAGE,
     config::{Forwarded, ListenerLimits},
     random::Random,
     tls::ServerTls,
@@ -76,9 +78,10 @@ impl Listening {
         Some(Instant::now() + age.mul_f64(1.0 - JITTER * self.random.unit()))
     }
 
-    /// Whether requests are told where they come from.
-    pub(super) fn tells_address(&self) -> bool {
-        self.limits.forwarded != Forwarded::Off
+    /// Whether a request is told where it comes from: for `Forwarded`, or because its
+    /// baggage may be that of a tester.
+    pub(super) fn tells_address(&self, headers: &HeaderMap) -> bool {
+        self.limits.forwarded != Forwarded::Off || headers.contains_key(BAGGAGE)
     }
 }
 

@@ -50,11 +50,11 @@ chaos:
 }
 
 #[test]
-fn unknown_services_are_answered_with_the_known() {
+fn unknown_services_are_answered_with_the_near() {
     let mesh =
         MeshFile::parse("mesh: m\nservices: { a: { calls: [payment] }, payments: {} }").unwrap();
     let problems = mesh.check();
-    assert!(problems[0].message.contains("known are: a, payments"));
+    assert!(problems[0].message.contains("did you mean `payments`?"));
 }
 
 #[test]

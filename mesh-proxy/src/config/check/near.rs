@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 /// Most names that a message lists when none is near.
 const LISTED: usize = 10;
 
-/// Says which names there are: the near ones, else the first few.
-pub(super) fn known<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
+/// Says which names there are: those near to a name that is none of them, else the
+/// first few.
+#[must_use]
+pub fn known<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     let most = (wanted.chars().count() / 3).max(1); // a slip in every third letter, at most
     let mut near: Vec<(usize, &str)> = names
