@@ -32,6 +32,12 @@ pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// Whether sidecars write this header for each other: nobody else may. Others that begin
+/// with [`PREFIX`] are for applications of the mesh.
+pub(crate) fn is_written_by_sidecars(name: &HeaderName) -> bool {
+    [DEADLINE_MS, SOURCE, ATTEMPT, PROTOCOL, REASON].contains(name)
+}
+
 /// A header as a number; none when absent or malformed.
 pub(crate) fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     headers

@@ -267,7 +267,7 @@ fn name(text: &str) -> Result<HeaderName, String> {
     if name == HOST {
         return Err("`Host` is changed by a route's `rewrite: { authority: … }`".to_owned());
     }
-    if name.as_str().starts_with(names::PREFIX) || name == "traceparent" {
+    if names::is_written_by_sidecars(&name) || name == "traceparent" {
         return Err(format!("`{name}` is written by sidecars for each other"));
     }
     if belongs_to_connection(&name) {

@@ -182,13 +182,14 @@ fn header(raw: &FieldMatch) -> Result<Field<HeaderName>, Flaw> {
             "`Host` says only where a request goes: give an edge as `where`".to_owned(),
         );
     }
-    if raw.name.to_ascii_lowercase().starts_with(names::PREFIX) {
+    let field = Field::header(raw)?;
+    if names::is_written_by_sidecars(&field.name) {
         return refused(format!(
             "`{}` is written by sidecars for each other: `callers` says who calls",
-            raw.name
+            field.name
         ));
     }
-    Field::header(raw)
+    Ok(field)
 }
 
 fn member(raw: &FieldMatch) -> Result<Field<Box<str>>, Flaw> {
