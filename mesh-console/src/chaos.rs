@@ -27,7 +27,7 @@ use crate::{
     snapshots::{Draft, Published},
 };
 pub(crate) use guard::Watched;
-use limits::MOST;
+pub(crate) use limits::MOST;
 use saved::Saved;
 
 /// Rules in force and waiting, and who hears of them.

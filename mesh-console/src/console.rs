@@ -7,6 +7,7 @@ use mesh_proxy::config::Place;
 use mesh_telemetry::{Component, Identity, Options, Readiness, task};
 use tokio::{
     net::TcpListener,
+    signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -21,6 +22,7 @@ use crate::{
     edges::{Edges, Scraper},
     http::{self, Assets, Guard},
     otlp::{self, Receiver},
+    receipts::Receipts,
     registry::Registry,
     roster::{Now, Roster},
     shared::Shared,
@@ -135,6 +137,7 @@ impl Console {
         let registry = Registry::new(self.roster.clone(), Arc::clone(&self.activity));
         let shared = Shared {
             registry: Arc::new(registry),
+            receipts: Receipts::default(),
             traces: Arc::new(TraceStore::new(self.config.trace_bytes)),
             tap: Arc::default(),
             edges: Edges::default(),
@@ -174,14 +177,29 @@ impl Console {
         ];
         let watching = task::spawn("console_watch", watch_edges(Arc::clone(&shared)));
         let meshing = task::spawn("console_guests", follow_guests(Arc::clone(&shared), guests));
+        let halting = task::spawn("console_halt", halt_on_signal(Arc::clone(&shared)));
         let expiring = task::spawn("console_expire", async move {
             shared.chaos.expire(shared.shutdown.clone()).await;
         });
         let result = join(servers, &shutdown).await;
         watching.abort();
         meshing.abort();
+        halting.abort();
         expiring.abort();
         result
+    }
+}
+
+/// Turns all rules off at each `SIGUSR1`, as sidecars do for themselves.
+async fn halt_on_signal(shared: Arc<Shared>) {
+    let mut signals = match signal(SignalKind::user_defined1()) {
+        Ok(signals) => signals,
+        Err(error) => return tracing::warn!(%error, "SIGUSR1 cannot be listened for"),
+    };
+    while signals.recv().await.is_some() {
+        if let Err(error) = shared.chaos.halt().await {
+            tracing::error!(%error, "chaos could not be halted");
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The control protocol: a stream of snapshots to each sidecar, and its
-//! acknowledgements.
+//! The control protocol: a stream of snapshots to each sidecar, its
+//! acknowledgements, and its reports of what chaos rules met.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderValue, StatusCode, header};
-use mesh_proxy::config::{Ack, Registration};
+use mesh_proxy::config::{Ack, Registration, Report};
 use tokio::{
     sync::watch,
     time::{Interval, MissedTickBehavior, interval},
@@ -32,6 +32,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
     Router::new()
         .route("/control/v1/subscribe", post(subscribe))
         .route("/control/v1/ack", post(acknowledge))
+        .route("/control/v1/report", post(report))
 }
 
 async fn subscribe(
@@ -55,6 +56,15 @@ async fn acknowledge(
 ) -> Result<(StatusCode, Json<serde_json::Value>), ConsoleError> {
     shared.registry.acknowledge(ack)?;
     Ok((StatusCode::OK, Json(serde_json::json!({}))))
+}
+
+async fn report(
+    State(shared): State<Arc<Shared>>,
+    Strict(report): Strict<Report>,
+) -> Result<Json<serde_json::Value>, ConsoleError> {
+    let report = shared.registry.report(report)?;
+    shared.receipts.take(&report, &shared.chaos.current().rules);
+    Ok(Json(serde_json::json!({})))
 }
 
 /// One sidecar's stream.

@@ -26,6 +26,7 @@ mod jaeger;
 pub mod mesh_file;
 mod names;
 mod otlp;
+mod receipts;
 mod registry;
 mod roster;
 mod scenarios;

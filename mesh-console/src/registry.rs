@@ -6,13 +6,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use mesh_proxy::config::{Ack, Problem, Registration};
+use mesh_proxy::config::{Ack, Problem, Registration, Report};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     ConsoleError,
     activity::ActivityLog,
+    chaos,
     mesh_file::{Guest, bad_name},
     roster::Roster,
 };
@@ -22,6 +23,9 @@ const MOST: usize = 1024;
 
 /// Longest name of an instance, and longest version.
 const LONGEST_NAME: usize = 63;
+
+/// Longest text in a report, bytes.
+const LONGEST_TEXT: usize = 200;
 
 /// Problems of a refusal that are told in the activity; all show in the overview.
 const TOLD: usize = 3;
@@ -42,6 +46,8 @@ pub(crate) struct Sidecar {
     pub(crate) acknowledged: Option<u64>,
     /// Why it refused the revision it answered last.
     pub(crate) problems: Vec<Problem>,
+    /// What it reported last on this stream.
+    report: Option<Arc<Report>>,
     /// Ends the stream, for one that takes its place.
     replaced: CancellationToken,
     stream: u64,
@@ -68,6 +74,18 @@ pub(crate) struct Hold {
     stream: u64,
     /// Cancelled when another stream of the same sidecar takes over.
     pub(crate) replaced: CancellationToken,
+}
+
+impl Sidecar {
+    /// What it reported last, if it is there.
+    pub(crate) fn reported(&self) -> Option<&Report> {
+        self.report.as_deref().filter(|_| self.connected)
+    }
+
+    /// Whether chaos was halted there alone.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.reported().is_some_and(|report| report.halted)
+    }
 }
 
 impl Registry {
@@ -103,6 +121,7 @@ impl Registry {
             connected: true,
             acknowledged: None,
             problems: Vec::new(),
+            report: None,
             replaced: replaced.clone(),
             stream: 0,
         };
@@ -204,6 +223,35 @@ impl Registry {
         Ok(())
     }
 
+    /// Takes what a sidecar reports of its chaos rules.
+    pub(crate) fn report(&self, report: Report) -> Result<Arc<Report>, ConsoleError> {
+        check_report(&report)?;
+        let report = Arc::new(report);
+        let key = (report.service.clone(), report.instance.clone());
+        let halted_anew = {
+            let mut all = self.lock();
+            let sidecar = all.by_key.get_mut(&key).filter(|one| one.connected);
+            let Some(sidecar) = sidecar else {
+                let (service, instance) = key;
+                return Err(ConsoleError::UnknownSidecar { service, instance });
+            };
+            let was_halted = sidecar.is_halted();
+            sidecar.report = Some(Arc::clone(&report));
+            (report.halted != was_halted).then_some(report.halted)
+        };
+        if halted_anew == Some(true) {
+            let text = format!(
+                "chaos is halted at {} alone, by its admin API or a signal",
+                report.instance
+            );
+            self.activity.add("chaos", text);
+        }
+        if halted_anew.is_some() {
+            self.bump(); // what changes beside that is told each second
+        }
+        Ok(report)
+    }
+
     /// All sidecars as they are now.
     pub(crate) fn list(&self) -> BTreeMap<Key, Sidecar> {
         self.lock().by_key.clone()
@@ -262,6 +310,23 @@ impl Drop for Hold {
     fn drop(&mut self) {
         self.registry.disconnect(&self.key, self.stream);
     }
+}
+
+fn check_report(report: &Report) -> Result<(), ConsoleError> {
+    let too_long = report.rules.iter().any(|rule| {
+        let nearest = rule.nearest.iter();
+        let texts = nearest.flat_map(|miss| [&miss.request, &miss.key]);
+        texts
+            .chain([&rule.id])
+            .any(|text| text.len() > LONGEST_TEXT)
+    });
+    if report.rules.len() > chaos::MOST || too_long {
+        return Err(ConsoleError::BadRequest(format!(
+            "a report has at most {} rules, and texts of at most {LONGEST_TEXT} bytes",
+            chaos::MOST
+        )));
+    }
+    Ok(())
 }
 
 fn is_name(text: &str) -> bool {

@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Addresses,
     activity::ActivityLog,
-    api::{ChaosState, InstanceState, Overview, RuleReceipt, RuleState, ServiceState},
+    api::{ChaosState, InstanceState, Overview, RuleState, ServiceState},
     chaos::{Chaos, times},
     clock::Clock,
     edges::{Edges, Target},
     mesh_file::{Instances, MeshFile, Service},
     names::EXTERNAL,
+    receipts::Receipts,
     registry::{Registry, Sidecar},
     roster::Roster,
     tap::Tap,
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) activity: Arc<ActivityLog>,
     pub(crate) chaos: Chaos,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) receipts: Receipts,
     pub(crate) traces: Arc<TraceStore>,
     pub(crate) tap: Arc<Tap>,
     pub(crate) edges: Edges,
@@ -112,7 +114,7 @@ impl Shared {
                 .map(|end| end.saturating_sub(now)),
             injected: injected.get(&rule.id).copied().unwrap_or(0),
             rule: rule.clone(),
-            receipt: RuleReceipt::default(),
+            receipt: self.receipts.of(rule, &sidecars),
             percent_now: times::percent_now(rule, now),
             scenario: stage.owner(&rule.id).map(|running| running.id.clone()),
         });
@@ -122,7 +124,10 @@ impl Shared {
                 .filter(|((service, _), sidecar)| holds(service, sidecar))
                 .count(),
             sidecars: connected().count(),
-            halted: Vec::new(),
+            halted: connected()
+                .filter(|(_, sidecar)| sidecar.is_halted())
+                .map(|((_, instance), _)| instance.clone())
+                .collect(),
             rules: rules.collect(),
         }
     }

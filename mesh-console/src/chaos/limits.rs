@@ -7,7 +7,7 @@ use mesh_proxy::config::{Problem, Rule};
 use super::{Chaos, words};
 
 /// Most rules at once; they travel in every snapshot.
-pub(super) const MOST: usize = 100;
+pub(crate) const MOST: usize = 100;
 
 /// Longest description, bytes; it travels in every snapshot, too.
 const LONGEST_DESCRIPTION: usize = 1_000;

@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 
 use crate::ConsoleError;
 
-/// Largest body of the API and of the control protocol, bytes: far beyond any rule.
-pub(crate) const LARGEST_BODY: usize = 64 * 1024;
+/// Largest body of the API and of the control protocol, bytes: far beyond any rule, and
+/// beyond a report of the most rules there can be.
+pub(crate) const LARGEST_BODY: usize = 128 * 1024;
 
 /// A JSON body of the right type.
 pub(crate) struct Strict<T>(pub(crate) T);

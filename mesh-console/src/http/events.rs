@@ -17,7 +17,7 @@ use tokio::sync::{
 };
 
 use crate::{
-    api::{Activity, ChaosState, Overview},
+    api::{Activity, ChaosState, Overview, RuleReceipt},
     scenarios::Stage,
     shared::Shared,
     snapshots::Published,
@@ -45,7 +45,14 @@ struct Feed {
 }
 
 /// What was last said of chaos, but for the time that runs.
-type Told = (u64, usize, usize, Vec<u64>);
+#[derive(PartialEq)]
+struct Told {
+    revision: u64,
+    acknowledged: usize,
+    sidecars: usize,
+    halted: Vec<String>,
+    rules: Vec<(u64, RuleReceipt)>,
+}
 
 impl Feed {
     fn new(shared: Arc<Shared>) -> Self {
@@ -81,7 +88,8 @@ impl Feed {
                 changed = self.overview.changed() => {
                     changed.ok()?;
                     let overview = Arc::clone(&self.overview.borrow_and_update());
-                    // Counts of injected faults change with the numbers.
+                    // Counts of injected faults change with the numbers, and receipts are
+                    // not told more often.
                     self.published.mark_changed();
                     return Some(event("overview", &*overview));
                 }
@@ -107,14 +115,26 @@ impl Feed {
 
     fn chaos(&mut self) -> Option<Event> {
         let state = self.shared.chaos_state();
-        let told = told(&state);
-        (self.told.replace(told.clone()) != Some(told)).then(|| event("chaos", &state))
+        let told = Some(Told::of(&state));
+        let same = self.told == told;
+        self.told = told;
+        (!same).then(|| event("chaos", &state))
     }
 }
 
-fn told(state: &ChaosState) -> Told {
-    let injected = state.rules.iter().map(|rule| rule.injected).collect();
-    (state.revision, state.acknowledged, state.sidecars, injected)
+impl Told {
+    fn of(state: &ChaosState) -> Self {
+        let rules = state.rules.iter();
+        Self {
+            revision: state.revision,
+            acknowledged: state.acknowledged,
+            sidecars: state.sidecars,
+            halted: state.halted.clone(),
+            rules: rules
+                .map(|rule| (rule.injected, rule.receipt.clone()))
+                .collect(),
+        }
+    }
 }
 
 fn event(name: &str, data: &impl Serialize) -> Event {

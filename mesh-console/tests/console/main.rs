@@ -11,5 +11,6 @@ mod doors;
 mod guests;
 mod jaeger;
 mod numbers;
+mod receipts;
 mod spans;
 mod support;
