@@ -85,6 +85,10 @@ def check_shape():
                 yield f"{where}: the description must say what it means and what to look for"
             if panel["datasource"].get("uid") not in DATASOURCES:
                 yield f"{where}: data source {panel['datasource']} is not provisioned"
+            buckets = [target for target in panel["targets"] if "_bucket" in target["expr"] and not target.get("instant")]
+            dots = sum(target.get("exemplar", False) for target in buckets)
+            if panel["type"] in {"timeseries", "heatmap"} and buckets and dots != 1:
+                yield f"{where}: {dots} of its targets have 'exemplar': one of them leads to traces, more draw each dot again"
             defaults = panel["fieldConfig"]["defaults"]
             if "unit" not in defaults and panel["type"] != "table":
                 yield f"{where}: no unit"

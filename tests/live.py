@@ -7,9 +7,10 @@
  2  a native mesh comes up on free ports, under load; faults are turned on
  3  a Prometheus with the project's own configuration scrapes it, and every
     dashboard query and rule is looked at
- 4  promtool reads the metrics of every process
- 5  the console's page is used in a real browser (tests/browser)
- 6  the mesh drains on Ctrl-C, with exit code 0 and no process left
+ 4  the dots on its charts (exemplars) lead to traces that the console has
+ 5  promtool reads the metrics of every process, in both formats they come in
+ 6  the console's page is used in a real browser (tests/browser)
+ 7  the mesh drains on Ctrl-C, with exit code 0 and no process left
 
 Everything happens on loopback, on free ports and in a temporary directory. What
 is started is ended, by its process id, also when a check fails. Needs Python 3.9,
@@ -50,6 +51,17 @@ FILLED = [
     "Success before and after retry", "Retries, and what they saved", "Retry budget left", "Endpoints", "In flight",
     "Faults by rule", "Delay really injected", "Orders", "Latency of the applications", "Sidecars under control",
     "Revisions in force", "What a sidecar costs", "Spans",
+]
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+# What Prometheus 2 sends.
+SCRAPER = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+# Metrics that lead to traces while those faults are on.
+LEADING = [
+    "mesh_request_duration_seconds_bucket", "mesh_attempt_duration_seconds_bucket", "mesh_proxy_overhead_seconds_bucket",
+    "mesh_fault_delay_seconds_bucket", "mesh_faults_injected_total", "mesh_attempts_total", "mesh_retries_total",
+    "http_server_request_duration_seconds_bucket", "http_client_request_duration_seconds_bucket",
+    "db_client_operation_duration_seconds_bucket", "shop_orders_total",
 ]
 
 
@@ -234,6 +246,47 @@ def check_metrics(mesh):
         raise Failed("promtool check metrics:\n    " + "\n    ".join(findings[:20]))
 
 
+def check_openmetrics(mesh):
+    """Every page says what it is, and what prometheus_client finds where it is installed."""
+    with contextlib.suppress(ImportError):
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+    for component, name, address in mesh.pages():
+        where = f"{component} {name}"
+        request = urllib.request.Request(f"http://{address}/metrics", headers={"accept": SCRAPER})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            kind, page = answer.headers["content-type"], answer.read().decode()
+        if kind != OPENMETRICS:
+            raise Failed(f"{where}: a scraper that prefers OpenMetrics gets {kind}")
+        if not page.endswith("\n# EOF\n") or "\n\n" in page:
+            raise Failed(f"{where}: OpenMetrics ends with '# EOF' and has no blank lines:\n{page[-300:]}")
+        if "parse" in locals():
+            try:
+                list(parse(page))
+            except ValueError as error:
+                raise Failed(f"{where}: {error}") from error
+
+
+def check_exemplars(mesh, prometheus):
+    """From a dot to its trace; from a fault's to the rule's name in it."""
+    now = time.time()
+    for metric in LEADING:
+        found = prometheus.get("/api/v1/query_exemplars", query=metric, start=now - WATCH, end=now)
+        dots = [(series["seriesLabels"], exemplar) for series in found for exemplar in series["exemplars"]]
+        if not dots:
+            raise Failed(f"no exemplar of {metric} at Prometheus")
+        dots.sort(key=lambda dot: dot[1]["timestamp"])
+        for labels, exemplar in dots[-50:]:
+            trace = exemplar["labels"]["trace_id"]
+            try:
+                spans = fetch(f"{mesh.console}/api/traces/{trace}")
+            except Failed as error:
+                raise Failed(f"the exemplar of {metric}{labels} leads nowhere: {error}") from error
+            if exemplar["labels"]["span_id"] not in spans:
+                raise Failed(f"{metric}{labels}: trace {trace} has no span {exemplar['labels']['span_id']}")
+            if labels.get("rule", "") not in spans:
+                raise Failed(f"{metric}{labels}: trace {trace} does not name the rule")
+
+
 def check_rules(prometheus):
     for rule in ["source_destination:mesh_requests:rate1m", "source_destination:mesh_amplification:ratio_rate1m",
                  "source_destination:mesh_requests_failed:ratio_rate1m", "source_destination:mesh_request_duration_seconds:p99_rate1m"]:
@@ -288,6 +341,8 @@ def watch(mesh, place, stack):
             raise Failed("the dashboard and the mesh disagree; see above")
     with check("recording rules have values, the right alert fires"):
         check_rules(prometheus)
+    with check("the dots on charts lead to traces"):
+        check_exemplars(mesh, prometheus)
     for rule in FAULTS:
         set_rule(mesh, rule, False)
 
@@ -301,6 +356,8 @@ def run(binary, place, stack):
         watch(mesh, place, stack)
         with check(f"promtool finds nothing in {sum(1 for _ in mesh.pages())} pages of metrics"):
             check_metrics(mesh)
+        with check("a scraper that asks for OpenMetrics gets it"):
+            check_openmetrics(mesh)
         with check("the page works in a browser"):
             check_browser(mesh)
         with check("the mesh drains on Ctrl-C and leaves nothing behind"):

@@ -1,10 +1,11 @@
-//! W3C trace context on the wire: `traceparent` and `tracestate`, written by hand
+//! Trace contexts on the wire. W3C trace context: `traceparent` and `tracestate`, written by hand
 //! because a sidecar does it twice per request (the official propagator takes five
 //! times as long and leaves an empty `tracestate` behind).
 //!
 //! Malformed input is dropped, and a new trace begun, as the specification says;
 //! `tracestate` and flags that nobody here knows are passed on.
 
+pub(crate) mod b3;
 mod baggage;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -40,6 +41,24 @@ pub struct TraceContext {
     pub other_flags: u8,
     /// `tracestate`, passed on as it came.
     pub tracestate: Option<HeaderValue>,
+}
+
+/// What came with a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parent {
+    /// The trace and the span that sent it; none: a new trace begins.
+    pub(crate) context: Option<TraceContext>,
+    /// Whether the caller's side records it; none: nobody has decided yet.
+    pub(crate) sampled: Option<bool>,
+}
+
+impl From<TraceContext> for Parent {
+    fn from(context: TraceContext) -> Self {
+        Self {
+            sampled: Some(context.sampled),
+            context: Some(context),
+        }
+    }
 }
 
 impl TraceContext {
@@ -193,6 +212,9 @@ const fn is_key_start(byte: u8) -> bool {
 
 /// Lower-case hexadecimal digits only, as the specification demands.
 fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    if digits.len() != 2 * N {
+        return None;
+    }
     let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;

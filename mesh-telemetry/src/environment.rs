@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::sampling::Sampling;
+use crate::{
+    propagation::{Format, Propagators},
+    sampling::Sampling,
+};
 
 /// What the variables say; none where one is unset.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,8 +27,8 @@ pub(crate) struct Environment {
     pub(crate) no_export: bool,
     /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(crate) endpoint: Option<String>,
-    /// `OTEL_PROPAGATORS`: trace context, baggage.
-    pub(crate) propagators: Option<(bool, bool)>,
+    /// `OTEL_PROPAGATORS`.
+    pub(crate) propagators: Option<Propagators>,
     /// `OTEL_BSP_MAX_QUEUE_SIZE`.
     pub(crate) queue: Option<usize>,
     /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`.
@@ -120,21 +123,23 @@ fn no_export(get: &Get<'_>, complaints: &mut Vec<String>) -> bool {
     }
 }
 
-fn propagators(get: &Get<'_>, complaints: &mut Vec<String>) -> Option<(bool, bool)> {
+fn propagators(get: &Get<'_>, complaints: &mut Vec<String>) -> Option<Propagators> {
     let list = get("OTEL_PROPAGATORS")?;
-    let (mut trace_context, mut baggage) = (false, false);
+    let (mut formats, mut baggage) = (Vec::new(), false);
     for name in list.split(',').map(str::trim) {
         match name {
-            "tracecontext" => trace_context = true,
+            "tracecontext" => formats.push(Format::TraceContext),
+            "b3" => formats.push(Format::B3),
+            "b3multi" => formats.push(Format::B3Multi),
             "baggage" => baggage = true,
             "none" | "" => {}
             other => {
-                let expected = "tracecontext, baggage, or none";
+                let expected = "tracecontext, baggage, b3, b3multi, or none";
                 complaints.push(complaint("OTEL_PROPAGATORS", other, expected));
             }
         }
     }
-    Some((trace_context, baggage))
+    Some(Propagators { formats, baggage })
 }
 
 fn parse<T: std::str::FromStr>(
@@ -158,7 +163,7 @@ fn complaint(name: &str, value: &str, expected: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::Environment;
+    use super::{Environment, Format, Propagators};
     use crate::sampling::Sampling;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -214,7 +219,11 @@ mod tests {
         assert_eq!(read.endpoint.as_deref(), Some("http://traces:4317"));
         assert_eq!(read.delay, Some(Duration::from_millis(50)));
         assert!(read.disabled);
-        assert_eq!(read.propagators, Some((true, false)));
+        let expected = Propagators {
+            formats: vec![Format::TraceContext],
+            baggage: false,
+        };
+        assert_eq!(read.propagators, Some(expected));
     }
 
     #[test]
@@ -222,12 +231,16 @@ mod tests {
         let read = environment(&[
             ("OTEL_TRACES_SAMPLER", "sometimes"),
             ("OTEL_TRACES_EXPORTER", "zipkin"),
-            ("OTEL_PROPAGATORS", "b3,baggage"),
+            ("OTEL_PROPAGATORS", "b3multi, baggage,jaeger,b3"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ]);
         assert_eq!(read.complaints.len(), 5, "{:?}", read.complaints);
         assert_eq!(read.sampling, None);
-        assert_eq!(read.propagators, Some((false, true)));
+        let expected = Propagators {
+            formats: vec![Format::B3Multi, Format::B3],
+            baggage: true,
+        };
+        assert_eq!(read.propagators, Some(expected));
     }
 }

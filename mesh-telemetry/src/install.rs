@@ -101,6 +101,7 @@ impl Drop for Telemetry {
 pub fn install_service(options: Options) -> Result<Telemetry, TelemetryError> {
     let setup = Setup::new(options)?;
     let exporter = setup.exporter(SERVICE_QUEUE, SERVICE_DELAY)?;
+    propagation::decide_by(setup.sampling);
     // Without export there are no spans at all, and contexts pass through
     // unchanged: a parent that nobody ever sees would tear traces apart.
     let provider = exporter
@@ -191,8 +192,8 @@ impl Setup {
         for complaint in &self.environment.complaints {
             tracing::warn!("{complaint}");
         }
-        if let Some((trace_context, baggage)) = self.environment.propagators {
-            propagation::choose(trace_context, baggage);
+        if let Some(propagators) = self.environment.propagators {
+            propagation::choose(propagators);
         }
         let component = self.options.identity.component.as_str();
         let version = env!("CARGO_PKG_VERSION");

@@ -9,6 +9,7 @@
 mod access_log;
 mod ask;
 mod balancing;
+mod bounds;
 mod chain;
 mod chaos;
 mod chaos_safety;

@@ -214,7 +214,7 @@ mod tests {
             gauge(&catalog::CONFIG_REVISION, &[]).set(2.0);
         });
         for line in [
-            "# HELP mesh_faults_injected Faults injected, by chaos rule.",
+            &format!("# HELP mesh_faults_injected {}", catalog::FAULTS.help),
             "# TYPE mesh_faults_injected counter",
             &format!(
                 "mesh_faults_injected_total{{rule=\"openmetrics\",fault=\"abort\",\

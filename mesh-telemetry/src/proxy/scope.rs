@@ -64,14 +64,13 @@ impl RequestScope {
     /// Reads the trace context, decides on sampling, starts the clock.
     #[must_use]
     pub fn begin(sink: &Sink, direction: Direction, request: &http::request::Parts) -> Self {
-        let incoming = propagation::incoming(&request.headers);
+        let parent = propagation::incoming(&request.headers);
+        let incoming = parent.context;
         let ids = RandomIdGenerator::default();
         let trace_id = incoming
             .as_ref()
             .map_or_else(|| ids.new_trace_id(), |it| it.trace_id);
-        let sampled = sink
-            .sampling()
-            .decide(incoming.as_ref().map(|it| it.sampled), trace_id);
+        let sampled = sink.sampling().decide(parent.sampled, trace_id);
         let span = (trace_id, ids.new_span_id(), sampled);
         let mut record = Record::new(direction, request, incoming, span, sink.unknown(direction));
         if sink.logs() {

@@ -25,7 +25,13 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// Of a request.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let context = propagation::incoming(headers);
+        let parent = propagation::incoming(headers);
+        let context = parent.context.map(|context| TraceContext {
+            sampled: parent
+                .sampled
+                .unwrap_or_else(|| propagation::keeps(context.trace_id)),
+            ..context
+        });
         let baggage = propagation::baggage().then(|| baggage(headers)).flatten();
         Self { context, baggage }
     }

@@ -32,7 +32,7 @@ const END_TO_END: [HeaderName; 12] = [
 ];
 
 /// Headers of traces, which a sidecar writes anew.
-const TRACE: [&str; 8] = [
+const TRACE: [&str; 9] = [
     "traceparent",
     "tracestate",
     "baggage",
@@ -41,6 +41,7 @@ const TRACE: [&str; 8] = [
     "x-b3-spanid",
     "x-b3-sampled",
     "x-b3-parentspanid",
+    "x-b3-flags",
 ];
 
 /// Removes what `Connection` names, as far as it may, and leaves it the options alone.
