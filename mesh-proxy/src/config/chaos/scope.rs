@@ -163,6 +163,16 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// A guard that does not judge by a handful of requests.
+    #[must_use]
+    pub fn new(watch: Place, min_success: f64) -> Self {
+        Self {
+            watch,
+            min_success,
+            min_requests: Self::default_min_requests(),
+        }
+    }
+
     fn default_min_requests() -> u64 {
         20
     }
