@@ -5,12 +5,14 @@ mod change;
 mod halt;
 mod list;
 mod receipt;
+mod replay;
+mod scenario;
 mod show;
 mod words;
 
 use clap::{Args, Subcommand};
 
-use crate::{console_client::ConsoleAt, failure::Failure};
+use crate::{complete, console_client::ConsoleAt, failure::Failure};
 
 /// What to do with the rules.
 #[derive(Args, Debug)]
@@ -41,6 +43,12 @@ enum Action {
     /// Remove a rule
     #[command(after_help = "Example:\n  glassmesh chaos rm payments-abort-503")]
     Rm(RuleAt),
+    /// Send the request of a trace again, so that it meets the same faults
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(Box<replay::ReplayArgs>),
+    /// Ready faults to start, each with what to look for
+    #[command(after_help = scenario::EXAMPLES)]
+    Scenario(scenario::ScenarioArgs),
     /// Turn every rule off, at once
     #[command(after_help = halt::EXAMPLES)]
     Halt(ConsoleAt),
@@ -50,6 +58,7 @@ enum Action {
 #[derive(Args, Debug)]
 struct RuleAt {
     /// Id of the rule, as `glassmesh chaos list` shows it
+    #[arg(value_name = "RULE", add = complete::rules())]
     id: String,
     #[command(flatten)]
     at: ConsoleAt,
@@ -64,6 +73,8 @@ pub(crate) async fn run(args: ChaosArgs) -> Result<(), Failure> {
         Action::On(rule) => change::switch(&rule, true).await,
         Action::Off(rule) => change::switch(&rule, false).await,
         Action::Rm(rule) => change::remove(&rule).await,
+        Action::Replay(args) => replay::run(*args).await,
+        Action::Scenario(args) => scenario::run(args).await,
         Action::Halt(at) => halt::run(&at).await,
     }
 }

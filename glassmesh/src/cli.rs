@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     chaos::{self, ChaosArgs},
+    complete::{self, CompletionsArgs},
     console,
     failure::Failure,
     health::{self, HealthArgs},
@@ -71,6 +72,9 @@ enum Command {
     /// Send the shop traffic and report its answers
     #[command(after_help = load::EXAMPLES)]
     Load(LoadArgs),
+    /// Print the script that lets a shell complete commands and names with Tab
+    #[command(after_help = complete::EXAMPLES)]
+    Completions(CompletionsArgs),
     /// Ask a process whether it is well; for the health checks of containers
     #[command(after_help = health::EXAMPLES)]
     Health(HealthArgs),
@@ -114,6 +118,7 @@ impl Cli {
             Command::Top(args) => runtime::small(stat::top(args)),
             Command::Tap(args) => runtime::small(tap::run(*args)),
             Command::Load(args) => runtime::small(load::run(args)),
+            Command::Completions(args) => complete::run(&args),
             Command::Health(args) => runtime::small(health::run(args)),
             Command::Console(args) => runtime::threaded(console::run(*args)),
             Command::Service(role) => runtime::threaded(service::run(*role)),

@@ -1,12 +1,15 @@
 //! The console's API, as the command line uses it.
 
-use std::{path::Path, time::Duration};
+use std::{fmt, path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use mesh_console::{
-    api::{ApiError, ChaosState, Overview, RulePatch, RuleState, TraceSummary},
+    api::{
+        ApiError, ChaosState, Overview, RulePatch, RuleState, ScenarioStart, ScenarioState,
+        TraceSummary,
+    },
     mesh_file::MeshFile,
 };
 use mesh_proxy::config::Rule;
@@ -21,6 +24,15 @@ use crate::{
 
 /// Longest wait for an answer of the console.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// No console answers.
+#[derive(Debug)]
+pub(crate) struct Unreachable(String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
 
 /// Where to find the console.
 #[derive(Args, Debug)]
@@ -38,6 +50,13 @@ impl ConsoleAt {
     pub(crate) fn client(&self) -> Result<ConsoleClient, Failure> {
         let base = base(self.console.as_ref())?;
         Ok(ConsoleClient { base })
+    }
+
+    /// Whether the console that is meant is the one of the mesh that runs here.
+    pub(crate) fn is_here(&self) -> bool {
+        self.console.as_ref().is_none_or(|asked| {
+            running_here().is_some_and(|here| here.authority() == asked.authority())
+        })
     }
 }
 
@@ -141,6 +160,41 @@ impl ConsoleClient {
             .map(drop)
     }
 
+    /// The menu of scenarios.
+    pub(crate) async fn scenarios(&self) -> anyhow::Result<Vec<ScenarioState>> {
+        self.get("/api/mesh/scenarios").await
+    }
+
+    /// Starts one.
+    pub(crate) async fn start_scenario(
+        &self,
+        id: &str,
+        wanted: &ScenarioStart,
+    ) -> anyhow::Result<ScenarioState> {
+        let path = format!("/api/mesh/scenarios/{}", checked_id(id)?);
+        self.write(Method::POST, &path, wanted).await
+    }
+
+    /// Stops one.
+    pub(crate) async fn stop_scenario(&self, id: &str) -> anyhow::Result<ScenarioState> {
+        let path = format!("/api/mesh/scenarios/{}", checked_id(id)?);
+        parse(&self.call(Method::DELETE, &path, Vec::new()).await?)
+    }
+
+    /// Has a mystery told, and stops it.
+    pub(crate) async fn reveal_scenario(&self, id: &str) -> anyhow::Result<ScenarioState> {
+        let path = format!("/api/mesh/scenarios/{}/reveal", checked_id(id)?);
+        let nothing = serde_json::json!({});
+        self.write(Method::POST, &path, &nothing).await
+    }
+
+    /// The newest trace that a rule hit; none: the console holds none.
+    pub(crate) async fn trace_of_rule(&self, id: &str) -> anyhow::Result<Option<TraceSummary>> {
+        let path = format!("/api/mesh/traces?rule={}&limit=1", checked_id(id)?);
+        let newest: Vec<TraceSummary> = self.get(&path).await?;
+        Ok(newest.into_iter().next())
+    }
+
     /// The newest traces that pass a filter (`all`, `faulted`, …), newest first.
     pub(crate) async fn traces(
         &self,
@@ -210,7 +264,7 @@ impl ConsoleClient {
         };
         let (status, body) = http_client::send(call)
             .await
-            .with_context(|| self.unreachable())?;
+            .with_context(|| Unreachable(self.unreachable()))?;
         Ok((status, body.to_vec()))
     }
 

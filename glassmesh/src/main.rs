@@ -2,6 +2,7 @@
 
 mod chaos;
 mod cli;
+mod complete;
 mod console;
 mod console_client;
 mod failure;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    complete::answer::<cli::Cli>();
     match cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -13,10 +13,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
+    complete,
     console_client::{ConsoleAt, ConsoleClient},
     failure::Failure,
     out,
 };
+pub(crate) use model::{Event, Span, Trace};
 
 /// Width where there is no terminal to ask.
 const DEFAULT_WIDTH: u16 = 120;
@@ -33,17 +35,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Newest traces among which a prefix is looked for.
 const SEARCHED: usize = 1000;
 
-/// Which trace.
+/// Which trace, of which console.
 #[derive(Args, Debug)]
 pub(crate) struct TraceArgs {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    at: ConsoleAt,
+}
+
+/// Which trace.
+#[derive(Args, Debug)]
+pub(crate) struct Which {
     /// Id of the trace, the beginning of one, or `latest`
-    #[arg(value_name = "ID|latest")]
+    #[arg(value_name = "ID|latest", add = complete::traces())]
     id: String,
     /// With `latest`: only traces of this kind
     #[arg(long, value_enum, default_value_t = Filter::All)]
     filter: Filter,
-    #[command(flatten)]
-    at: ConsoleAt,
 }
 
 pub(crate) const EXAMPLES: &str = "\
@@ -85,8 +94,8 @@ impl Filter {
 /// Finds the trace and draws it.
 pub(crate) async fn run(args: TraceArgs) -> Result<(), Failure> {
     let client = args.at.client()?;
-    let id = find(&client, &args).await?;
-    let trace = complete(&client, &id).await?;
+    let id = find(&client, &args.which).await?;
+    let trace = settled(&client, &id).await?;
     if args.at.json {
         out::json(&trace)?;
     } else {
@@ -95,9 +104,20 @@ pub(crate) async fn run(args: TraceArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Finds a trace; complete, as far as one can tell.
+pub(crate) async fn load(client: &ConsoleClient, which: &Which) -> Result<Trace, Failure> {
+    let id = find(client, which).await?;
+    Ok(whole(client, &id).await?)
+}
+
+/// The trace of this id, once it is complete.
+pub(crate) async fn whole(client: &ConsoleClient, id: &str) -> anyhow::Result<Trace> {
+    Trace::from_jaeger(&settled(client, id).await?)
+}
+
 /// The trace, once no more spans come in: processes export in batches, and a
 /// trace that ended just now is still on its way.
-async fn complete(client: &ConsoleClient, id: &str) -> anyhow::Result<Value> {
+async fn settled(client: &ConsoleClient, id: &str) -> anyhow::Result<Value> {
     let start = Instant::now();
     let mut last_change = start;
     let mut trace = fetch(client, id).await?;
@@ -121,7 +141,7 @@ async fn fetch(client: &ConsoleClient, id: &str) -> anyhow::Result<Value> {
 }
 
 fn draw(answer: &Value) -> anyhow::Result<()> {
-    let trace = model::Trace::from_jaeger(answer)?;
+    let trace = Trace::from_jaeger(answer)?;
     let width = Table::new().width().unwrap_or(DEFAULT_WIDTH);
     for line in waterfall::draw(&trace, usize::from(width)) {
         out::line(line);
@@ -129,19 +149,19 @@ fn draw(answer: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn find(client: &ConsoleClient, args: &TraceArgs) -> Result<String, Failure> {
-    if args.id == "latest" {
-        let newest = client.traces(args.filter.name(), 1).await?;
+async fn find(client: &ConsoleClient, which: &Which) -> Result<String, Failure> {
+    if which.id == "latest" {
+        let newest = client.traces(which.filter.name(), 1).await?;
         return match newest.into_iter().next() {
             Some(trace) => Ok(trace.trace_id),
-            None => Err(nothing_found(args.filter)),
+            None => Err(nothing_found(which.filter)),
         };
     }
-    let id = args.id.to_ascii_lowercase();
+    let id = which.id.to_ascii_lowercase();
     if id.is_empty() || !id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(Failure::Invalid(format!(
             "`{}` is no trace id: expected up to {ID_DIGITS} hex digits, or `latest`",
-            args.id
+            which.id
         )));
     }
     if id.len() >= ID_DIGITS {

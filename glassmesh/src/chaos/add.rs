@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{change, receipt::Receipt, words};
 use crate::{
+    complete,
     console_client::ConsoleAt,
     failure::Failure,
     out::{self, BOLD, Styled},
@@ -55,7 +56,7 @@ glassmesh chaos add [OPTIONS] WHERE FAULT…
 #[command(group = ArgGroup::new("fault").required(true).multiple(true).args(FaultFlags::IDS))]
 pub(super) struct AddArgs {
     /// `payments` (a bad node), `payments-2` (one instance) or `orders -> payments` (a bad edge)
-    #[arg(value_name = "WHERE", required_unless_present = "file")]
+    #[arg(value_name = "WHERE", required_unless_present = "file", add = complete::places())]
     place: Option<Place>,
     /// Read the rule from this file, YAML or JSON; `-` for stdin. Flags beside it overrule it
     #[arg(long, value_name = "FILE")]

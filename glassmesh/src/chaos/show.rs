@@ -26,10 +26,7 @@ pub(super) async fn run(args: &RuleAt) -> Result<(), Failure> {
         out::json(state)?;
         return Ok(());
     }
-    let traces = client.traces("faulted", SEARCHED).await?;
-    let hit = traces
-        .into_iter()
-        .find(|trace| trace.faults.contains(&args.id));
+    let hit = client.trace_of_rule(&args.id).await?;
     out::line(head(state));
     out::line(add::yaml(&state.rule)?.trim_end());
     out::line("");
@@ -40,9 +37,6 @@ pub(super) async fn run(args: &RuleAt) -> Result<(), Failure> {
     });
     Ok(())
 }
-
-/// Newest faulted traces among which the rule's is looked for.
-const SEARCHED: usize = 200;
 
 fn unknown(id: &str, all: &ChaosState) -> Failure {
     let known: Vec<&str> = all

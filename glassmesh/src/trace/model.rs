@@ -10,35 +10,35 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// A trace with its spans in drawing order.
-pub(super) struct Trace {
-    pub(super) id: String,
-    pub(super) spans: Vec<Span>,
+pub(crate) struct Trace {
+    pub(crate) id: String,
+    pub(crate) spans: Vec<Span>,
     /// Earliest start and latest end, microseconds since the Unix epoch.
     pub(super) start_us: u64,
     pub(super) end_us: u64,
 }
 
 /// A span at its place in the tree.
-pub(super) struct Span {
-    pub(super) service: String,
-    pub(super) name: String,
+pub(crate) struct Span {
+    pub(crate) service: String,
+    pub(crate) name: String,
     pub(super) start_us: u64,
     pub(super) duration_us: u64,
-    pub(super) tags: Tags,
-    pub(super) events: Vec<Event>,
+    pub(crate) tags: Tags,
+    pub(crate) events: Vec<Event>,
     /// For each level above, whether more siblings follow; then its own.
     pub(super) more: Vec<bool>,
 }
 
 /// Something that happened at a moment of a span.
-pub(super) struct Event {
-    pub(super) name: String,
-    pub(super) fields: Tags,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) fields: Tags,
 }
 
 /// Attributes by key.
 #[derive(Default)]
-pub(super) struct Tags(BTreeMap<String, Value>);
+pub(crate) struct Tags(BTreeMap<String, Value>);
 
 impl Tags {
     fn new(tags: Vec<KeyValue>) -> Self {
@@ -46,7 +46,7 @@ impl Tags {
     }
 
     /// A value as text; none: the attribute is absent or empty.
-    pub(super) fn text(&self, key: &str) -> Option<String> {
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         let text = match self.0.get(key)? {
             Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -55,7 +55,7 @@ impl Tags {
     }
 
     /// A number, also one that is written as text.
-    pub(super) fn number(&self, key: &str) -> Option<f64> {
+    pub(crate) fn number(&self, key: &str) -> Option<f64> {
         self.text(key)?.parse().ok()
     }
 }
@@ -118,7 +118,7 @@ struct RawProcess {
 }
 
 impl Trace {
-    pub(super) fn from_jaeger(answer: &Value) -> anyhow::Result<Self> {
+    pub(crate) fn from_jaeger(answer: &Value) -> anyhow::Result<Self> {
         let answer =
             Answer::deserialize(answer).context("the console's trace is not understood")?;
         let raw = answer.data.into_iter().next();

@@ -71,6 +71,19 @@ impl Drop for DataDir {
     }
 }
 
+/// Process id of the supervisor whose mesh runs in a data directory; none: no mesh does.
+pub(crate) fn running(data_dir: &Path) -> Option<i32> {
+    let mut file = File::open(data_dir.join("run/lock")).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {}
+        // Nobody holds it: what stands in it is of a mesh that has ended.
+        Ok(()) | Err(TryLockError::Error(_)) => return None,
+    }
+    let mut pid = String::new();
+    file.read_to_string(&mut pid).ok()?;
+    pid.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
 fn take_lock(data_dir: &Path) -> Result<File, Failure> {
     let path = data_dir.join("run/lock");
     let mut file = OpenOptions::new()
@@ -124,7 +137,13 @@ mod tests {
             panic!("taken twice");
         };
         assert!(why.contains(&std::process::id().to_string()), "{why}");
+        assert_eq!(running(&place), i32::try_from(std::process::id()).ok());
         drop(first);
+        assert_eq!(
+            running(&place),
+            None,
+            "a mesh that has ended is told nothing"
+        );
         assert!(DataDir::take(&place).is_ok());
         fs::remove_dir_all(place).unwrap();
     }

@@ -4,6 +4,7 @@ use clap::Args;
 use mesh_proxy::config::{Arm, FieldMatch, Position, Rule};
 
 use super::{set, set_some};
+use crate::complete;
 
 #[derive(Args, Debug, Default)]
 pub(super) struct TargetFlags {
@@ -29,7 +30,7 @@ pub(super) struct TargetFlags {
     #[arg(long, value_name = "CONDITION", value_parser = condition)]
     header: Vec<FieldMatch>,
     /// Caller by name, or SPIFFE ID; for rules on a node; repeatable
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', add = complete::services())]
     caller: Vec<String>,
     /// Member of the baggage; conditions as of --header; repeatable
     #[arg(long, value_name = "CONDITION", value_parser = condition)]
