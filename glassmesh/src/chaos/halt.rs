@@ -41,7 +41,7 @@ pub(super) async fn run(at: &ConsoleAt) -> Result<(), Failure> {
 fn without_console(at: &ConsoleAt, why: anyhow::Error) -> Result<(), Failure> {
     let here = Path::new(data_dir::DEFAULT);
     let supervisor = at.is_here().then(|| data_dir::running(here)).flatten();
-    let Some(pid) = supervisor.and_then(|pid| Pid::from_raw(pid)) else {
+    let Some(pid) = supervisor.and_then(Pid::from_raw) else {
         return Err(Failure::Failed(why.context(BY_HAND)));
     };
     out::note(format_args!("{}", Styled(NOTE, format!("{why:#}"))));

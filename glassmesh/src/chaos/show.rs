@@ -116,7 +116,7 @@ fn phase(state: &RuleState) -> Option<String> {
 fn phase_at(schedule: &Schedule, since: Duration) -> String {
     let after = schedule.after.unwrap_or_default();
     let Some(running) = since.checked_sub(after) else {
-        let left = words::duration(after - since);
+        let left = words::duration(after.saturating_sub(since));
         return format!("quiet at first, for {left} more");
     };
     let mut parts = Vec::new();
@@ -126,12 +126,15 @@ fn phase_at(schedule: &Schedule, since: Duration) -> String {
         let within = Duration::from_millis(within);
         parts.push(match on.checked_sub(within) {
             Some(left) if !left.is_zero() => format!("hits, for {} more", words::duration(left)),
-            _ => format!("quiet, for {} more", words::duration(on + off - within)),
+            _ => format!(
+                "quiet, for {} more",
+                words::duration((on + off).saturating_sub(within))
+            ),
         });
     }
     match schedule.ramp {
         Some(ramp) if running < ramp => {
-            let left = words::duration(ramp - running);
+            let left = words::duration(ramp.saturating_sub(running));
             parts.push(format!("its share grows for {left} more"));
         }
         Some(_) => parts.push("its share has grown to the full".to_owned()),

@@ -7,9 +7,11 @@ use mesh_proxy::config::{Arm, FaultKind, HeaderChanges, Position, Rule, units::s
 
 /// `delay 200ms + abort 503`, each with its share where they have different ones.
 pub(super) fn faults(rule: &Rule) -> String {
-    let fault = |kind| match rule.percent_of.is_empty() {
-        true => fault(rule, kind),
-        false => format!("{} % {}", rule.percent_of(kind), fault(rule, kind)),
+    let alike = rule.percent_of.is_empty();
+    let fault = |kind| {
+        let share = format!("{} % ", rule.percent_of(kind));
+        let share = if alike { String::new() } else { share };
+        share + &fault(rule, kind)
     };
     let faults: Vec<String> = rule.faults().map(fault).collect();
     faults.join(" + ")

@@ -94,7 +94,7 @@ impl FaultFlags {
         set_some(&mut rule.chunk_delay, self.chunk_delay);
         set_some(&mut rule.abort, self.abort);
         if let Some(body) = self.abort_body {
-            words_of_abort(rule.abort.as_mut(), body, self.abort_type)?;
+            words_of_abort(&mut rule.abort, body, self.abort_type)?;
         }
         rule.reset |= self.reset;
         rule.hang |= self.hang;
@@ -132,7 +132,7 @@ fn change(to: &mut HeaderChanges, set: Vec<Pair>, add: Vec<Pair>, remove: Vec<St
 }
 
 fn words_of_abort(
-    abort: Option<&mut Abort>,
+    abort: &mut Option<Abort>,
     text: String,
     kind: Option<String>,
 ) -> Result<(), String> {

@@ -88,7 +88,7 @@ pub(super) fn json(replay: &Replay, verdict: &Verdict) -> Value {
         "method": replay.asked.method.as_str(),
         "url": replay.asked.url.to_string(),
         "trace_id": replay.id,
-        "status": replay.status.as_ref().ok().map(|status| status.as_u16()),
+        "status": replay.status.as_ref().ok().map(http::StatusCode::as_u16),
         "error": replay.status.as_ref().err(),
         "status_before": replay.asked.status,
         "same": verdict.same,
