@@ -24,6 +24,7 @@ use crate::{
 
 /// Longest wait for an answer of the console.
 const PATIENCE: Duration = Duration::from_secs(10);
+
 /// No console answers.
 #[derive(Debug)]
 pub(crate) struct Unreachable(String);

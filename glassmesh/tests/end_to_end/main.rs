@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod chaos;
 #[path = "../../src/http_client.rs"]
 mod http_client;
 mod mesh;

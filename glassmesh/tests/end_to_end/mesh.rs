@@ -122,6 +122,11 @@ impl Mesh {
         json!({ "user_id": user["user_id"], "items": [item] })
     }
 
+    /// One read through the gateway.
+    pub(crate) async fn products(&self) -> anyhow::Result<Value> {
+        self.shop(Method::GET, "/products", &Value::Null).await
+    }
+
     pub(crate) async fn place(&self, order: &Value) -> anyhow::Result<Value> {
         self.shop(Method::POST, "/orders", order).await
     }
@@ -257,7 +262,7 @@ impl Mesh {
         Ok(serde_json::from_slice(&body)?)
     }
 
-    fn fact(&self, name: &str) -> &str {
+    pub(crate) fn fact(&self, name: &str) -> &str {
         self.facts[name].as_str().unwrap()
     }
 }
@@ -288,6 +293,11 @@ impl Cli {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{:?}: {said}", self.0);
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// However it ends.
+    pub(crate) fn output(mut self) -> std::process::Output {
+        self.0.output().unwrap()
     }
 
     pub(crate) fn json(self) -> Value {
