@@ -8,11 +8,12 @@ import { Empty, Prose } from "./parts.js";
 /** Names of rules that there are lead to their cards, those of scenarios to theirs. */
 function RuleProse({ text }) {
   const { chaos, scenarios } = useStore();
-  const view = (id) => ((chaos?.rules ?? []).some((entry) => entry.rule.id === id) ? "chaos"
+  const view = (id, before) => (/scenario $/.test(before) ? "scenario" : (chaos?.rules ?? []).some((entry) => entry.rule.id === id) ? "chaos"
     : (scenarios ?? []).some((each) => each.id === id) ? "scenario" : null);
-  return text.split("`").map((part, i) => {
+  const parts = text.split("`");
+  return parts.map((part, i) => {
     if (i % 2 === 0) return part;
-    const to = view(part);
+    const to = view(part, parts[i - 1]);
     return to ? html`<a key=${i} href=${href(to, part)}><code>${part}</code></a>` : html`<code key=${i}>${part}</code>`;
   });
 }

@@ -71,6 +71,11 @@ function Start({ scenario }) {
   const [seed, setSeed] = useState("");
   const [busy, setBusy] = useState(false);
   const id = useId();
+  const past = async () => {
+    setBusy(true);
+    await revealScenario(scenario);
+    setBusy(false);
+  };
   const begin = async (event) => {
     event.preventDefault();
     setBusy(true);
@@ -81,6 +86,7 @@ function Start({ scenario }) {
     <button type="submit" class="button danger small" disabled=${busy}>Start${scenario.for ? ` for ${duration(scenario.for)}` : ""}</button>
     <label class="inline" for=${id}>seed <input id=${id} type="text" inputmode="numeric" pattern="\\s*[0-9]*\\s*" size="8" placeholder="any"
       title="A whole number; the same one brings the same trouble" autocomplete="off" value=${seed} onInput=${(event) => setSeed(event.target.value)} /></label>
+    ${scenario.mystery && !scenario.revealed && html`<button type="button" class="link" disabled=${busy} title="What the mystery was that ran last" onClick=${past}>what was it last time?</button>`}
   </form>`;
 }
 
