@@ -31,6 +31,9 @@ pub(crate) fn shutdown_token() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Halts chaos where there is any; who sends it to all processes of a mesh must not
+    // end the others. Once asked for, it does not end this one.
+    drop(signal(SignalKind::user_defined1())?);
     let supervised = is_supervised();
     if supervised {
         watch_stdin(token.clone())?;

@@ -34,6 +34,8 @@ pub(super) struct Spec {
     pub(super) args: Vec<OsString>,
     /// Answers `GET /health/ready`; none: ready when started.
     pub(super) ready: Option<SocketAddr>,
+    /// Whether it halts chaos when it gets a `SIGUSR1`.
+    pub(super) halts: bool,
 }
 
 /// All processes of a resolved mesh.
@@ -92,6 +94,7 @@ impl Plan<'_> {
             stage: Stage::Console,
             args: args.0,
             ready: Some(SocketAddr::new(ports.host, ports.console)),
+            halts: true,
         }
     }
 
@@ -109,6 +112,7 @@ impl Plan<'_> {
             stage: Stage::Mesh,
             args: args.0,
             ready: Some(local.application_metrics),
+            halts: false,
         }
     }
 
@@ -128,6 +132,7 @@ impl Plan<'_> {
             stage: Stage::Mesh,
             args: args.0,
             ready: Some(local.metrics),
+            halts: true,
         }
     }
 
@@ -150,6 +155,7 @@ impl Plan<'_> {
             stage: Stage::Load,
             args: args.0,
             ready: None,
+            halts: false,
         })
     }
 }

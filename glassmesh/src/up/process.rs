@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},
-    sync::mpsc::UnboundedSender,
+    sync::{mpsc::UnboundedSender, watch},
     task::JoinHandle,
     time::Instant,
 };
@@ -70,6 +70,8 @@ pub(super) struct Keeper {
     pub(super) stop: CancellationToken,
     /// End now.
     pub(super) kill: CancellationToken,
+    /// Tells when chaos is to be halted.
+    pub(super) halts: watch::Receiver<()>,
 }
 
 impl Keeper {
@@ -166,6 +168,8 @@ impl Keeper {
         was_ready: &mut bool,
     ) -> Option<Run> {
         let mut ready_at = None;
+        let mut halts = self.halts.clone();
+        halts.mark_unchanged(); // what was before this child is not for it
         let health = async {
             if let Some(address) = spec.ready {
                 ready::wait(address).await;
@@ -180,6 +184,10 @@ impl Keeper {
                     self.end(&mut running).await;
                     running.last_lines().await;
                     return None;
+                }
+                // Before it is ready it may not listen for the signal, and would die of it.
+                Ok(()) = halts.changed(), if spec.halts && ready_at.is_some() => {
+                    running.signal(Signal::USR1);
                 }
                 () = &mut health, if ready_at.is_none() => {
                     ready_at = Some(Instant::now());
@@ -199,14 +207,7 @@ impl Keeper {
 
     /// Asks the child to end, and insists when told so.
     async fn end(&self, running: &mut Running) {
-        // The child has not been waited for: its id cannot be another's yet.
-        let pid = running
-            .child
-            .id()
-            .and_then(|id| Pid::from_raw(id.cast_signed()));
-        if let Some(pid) = pid {
-            let _ = kill_process(pid, Signal::TERM);
-        }
+        running.signal(Signal::TERM);
         tokio::select! {
             _ = running.child.wait() => {}
             () = self.kill.cancelled() => {
@@ -229,6 +230,14 @@ struct Running {
 }
 
 impl Running {
+    fn signal(&self, signal: Signal) {
+        // The child has not been waited for: its id cannot be another's yet.
+        let id = self.child.id();
+        if let Some(pid) = id.and_then(|id| Pid::from_raw(id.cast_signed())) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
     async fn last_lines(&mut self) {
         let readers = async {
             for reader in &mut self.readers {

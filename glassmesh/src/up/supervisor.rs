@@ -11,7 +11,10 @@ use std::{
 use anyhow::anyhow;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -56,6 +59,7 @@ pub(super) struct Supervisor {
     signals: Signals,
     stages: BTreeMap<Stage, Group>,
     kill: CancellationToken,
+    halts: watch::Sender<()>,
     /// Not ready yet, while the mesh starts.
     waiting: BTreeSet<Arc<str>>,
     all: usize,
@@ -79,6 +83,7 @@ impl Supervisor {
             signals: Signals::new()?,
             stages: BTreeMap::new(),
             kill: CancellationToken::new(),
+            halts: watch::Sender::new(()),
             waiting: BTreeSet::new(),
             all: 0,
             pids: Pids::new(),
@@ -109,7 +114,7 @@ impl Supervisor {
         for stage in [Stage::Console, Stage::Mesh, Stage::Load] {
             let (now, later) = specs.into_iter().partition(|spec| spec.stage == stage);
             specs = later;
-            if self.launch(stage, now, limit).await? == Asked::ToStop {
+            if self.launch(stage, now, limit).await? == Launched::Stopped {
                 return Ok(());
             }
         }
@@ -120,7 +125,10 @@ impl Supervisor {
         loop {
             tokio::select! {
                 Some(event) = self.events.recv() => { self.narrate(&event); }
-                () = self.signals.next() => return Ok(()),
+                asked = self.signals.next() => match asked {
+                    Asked::ToHalt => self.halt(),
+                    Asked::ToStop => return Ok(()),
+                },
             }
         }
     }
@@ -131,7 +139,7 @@ impl Supervisor {
         stage: Stage,
         specs: Vec<Spec>,
         limit: Instant,
-    ) -> Result<Asked, Failure> {
+    ) -> Result<Launched, Failure> {
         let names: Vec<_> = specs.iter().map(|spec| Arc::clone(&spec.name)).collect();
         for spec in specs {
             self.keep(stage, spec);
@@ -147,11 +155,24 @@ impl Supervisor {
                     }
                     self.show_progress();
                 }
-                () = self.signals.next() => return Ok(Asked::ToStop),
+                asked = self.signals.next() => match asked {
+                    Asked::ToHalt => self.halt(),
+                    Asked::ToStop => return Ok(Launched::Stopped),
+                },
                 () = tokio::time::sleep_until(limit) => return Err(self.too_slow()),
             }
         }
-        Ok(Asked::Nothing)
+        Ok(Launched::Ready)
+    }
+
+    /// Halts chaos everywhere, whether the console is there or not.
+    fn halt(&self) {
+        self.halts.send_replace(());
+        let text = "chaos is halted by a signal, at all sidecars";
+        self.tools
+            .screen
+            .line(format!("{} {text}", Styled(GOOD, "●")));
+        self.tools.activity.post(text.to_owned());
     }
 
     fn keep(&mut self, stage: Stage, spec: Spec) {
@@ -162,6 +183,7 @@ impl Supervisor {
             events: self.tell.clone(),
             stop: group.stop.clone(),
             kill: self.kill.clone(),
+            halts: self.halts.subscribe(),
         };
         let (screen, logs) = (self.tools.screen.clone(), self.tools.logs.clone());
         let lines = Lines::new(Arc::clone(&spec.name), screen, logs);
@@ -233,10 +255,13 @@ impl Supervisor {
                 tokio::select! {
                     () = group.keepers.wait() => break,
                     Some(event) = self.events.recv() => { self.narrate(&event); }
-                    () = self.signals.next() => {
-                        self.kill.cancel();
-                        outcome = Err(Failure::Killed);
-                    }
+                    asked = self.signals.next() => match asked {
+                        Asked::ToHalt => self.halt(),
+                        Asked::ToStop => {
+                            self.kill.cancel();
+                            outcome = Err(Failure::Killed);
+                        }
+                    },
                     () = tokio::time::sleep_until(limit), if !self.kill.is_cancelled() => {
                         self.kill.cancel();
                         outcome = Err(self.too_stubborn());
@@ -265,10 +290,18 @@ impl Supervisor {
     }
 }
 
+/// What came of starting a stage.
 #[derive(PartialEq, Eq)]
+enum Launched {
+    Ready,
+    /// Somebody asked to end meanwhile.
+    Stopped,
+}
+
+/// What a signal asks for.
 enum Asked {
-    Nothing,
     ToStop,
+    ToHalt,
 }
 
 fn does_not_start(process: &str, ended: &Ended) -> Failure {
@@ -283,11 +316,13 @@ fn does_not_start(process: &str, ended: &Ended) -> Failure {
     ))
 }
 
-/// The signals that ask a mesh to end. Not SIGHUP: `nohup` must go on working,
-/// and when the terminal closes, the children end with their supervisor.
+/// The signals that ask a mesh to end, and the one that halts chaos. Not SIGHUP: `nohup`
+/// must go on working, and when the terminal closes, the children end with their
+/// supervisor.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    halt: Signal,
 }
 
 impl Signals {
@@ -295,13 +330,15 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            halt: signal(SignalKind::user_defined1())?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Asked::ToStop,
+            _ = self.terminate.recv() => Asked::ToStop,
+            _ = self.halt.recv() => Asked::ToHalt,
         }
     }
 }
