@@ -2,6 +2,8 @@
 //! for each question that is asked about it. Nobody downcasts, and only
 //! [`rescue`](crate::layers) makes a response of it.
 
+mod fault;
+
 use std::{io, sync::Arc, time::Duration};
 
 use http::StatusCode;
@@ -11,6 +13,7 @@ use crate::{
     config::{Problem, RetryOn},
     policy::ROOM_AFTER,
 };
+pub(crate) use fault::{Blow, Fault, Words};
 
 /// Why a request, or one attempt of it, failed at this sidecar.
 #[derive(Debug, thiserror::Error)]
@@ -156,14 +159,9 @@ pub enum ProxyError {
     /// The sidecar ends.
     #[error("this sidecar is being stopped")]
     Drained,
-    /// A chaos rule put this in place of an answer.
-    #[error("chaos rule `{rule}` aborts this request")]
-    Fault {
-        /// Id of the rule.
-        rule: Arc<str>,
-        /// Status it asks for, 400 to 599.
-        status: StatusCode,
-    },
+    /// A chaos rule ended it.
+    #[error("{0}")]
+    Fault(Fault),
     /// The last of all attempts that the policy allows.
     #[error("{0} (the last of all attempts)")]
     RetriesExhausted(Box<ProxyError>),
@@ -212,7 +210,7 @@ impl ProxyError {
             Self::AttemptTimeout => "attempt_timeout",
             Self::Idle | Self::SilentCaller => "idle_timeout",
             Self::Drained => "drained",
-            Self::Fault { .. } => "fault_abort",
+            Self::Fault(fault) => fault.reason(),
             Self::RetriesExhausted(last) => last.reason(),
         }
     }
@@ -242,7 +240,7 @@ impl ProxyError {
             | Self::TlsIdentity { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Deadline | Self::AttemptTimeout | Self::Idle => StatusCode::GATEWAY_TIMEOUT,
             Self::Reset { .. } | Self::Protocol { .. } => StatusCode::BAD_GATEWAY,
-            Self::Fault { status, .. } => *status,
+            Self::Fault(fault) => fault.status(),
             Self::RetriesExhausted(last) => last.status(),
         }
     }
@@ -258,8 +256,8 @@ impl ProxyError {
             | Self::Denied
             | Self::Drained
             | Self::BodyTooLarge { .. }
-            | Self::SilentCaller
-            | Self::Fault { .. } => Flags::NONE,
+            | Self::SilentCaller => Flags::NONE,
+            Self::Fault(fault) => fault.flags(),
             Self::NoRoute { .. } => Flags::NO_ROUTE,
             Self::RateLimited { .. } => Flags::RATE_LIMITED,
             Self::Overload | Self::AdaptiveLimit | Self::ConnectionLimit { .. } => Flags::OVERFLOW,
@@ -288,9 +286,8 @@ impl ProxyError {
             Self::Reset { .. } | Self::Protocol { .. } => Some(RetryOn::Reset),
             Self::RefusedStream { .. } => Some(RetryOn::RefusedStream),
             Self::AttemptTimeout => Some(RetryOn::AttemptTimeout),
-            Self::Fault { status, .. } if status.is_server_error() => Some(RetryOn::FiveXx),
-            Self::Fault { .. }
-            | Self::ConnectMethod
+            Self::Fault(fault) => fault.retry(),
+            Self::ConnectMethod
             | Self::Ambiguous(_)
             | Self::TooManyHeaders { .. }
             | Self::NoRoute { .. }
@@ -317,6 +314,16 @@ impl ProxyError {
         match self {
             Self::RateLimited { wait } => Some(*wait),
             Self::Overload | Self::AdaptiveLimit => Some(ROOM_AFTER),
+            _ => None,
+        }
+    }
+
+    /// The fault that ended it, if one did.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Fault(fault) => Some(fault),
+            Self::RetriesExhausted(last) => last.fault(),
             _ => None,
         }
     }
@@ -350,7 +357,7 @@ impl ProxyError {
             | Self::RefusedStream { .. }
             | Self::AttemptTimeout
             | Self::Idle
-            | Self::Fault { .. } => Side::Upstream,
+            | Self::Fault(_) => Side::Upstream,
             Self::RetriesExhausted(last) => last.side(),
         }
     }

@@ -47,6 +47,7 @@ pub(crate) struct Snapshot {
 /// For whom policies are put in force; does not change.
 pub(crate) struct Owner {
     pub(crate) service: Arc<str>,
+    pub(crate) instance: Arc<str>,
     /// Where the application listens; none without an inbound listener.
     pub(crate) application: Option<Arc<Endpoint>>,
     pub(crate) workers: Workers,
@@ -66,6 +67,7 @@ impl Owner {
         });
         Self {
             service: config.service.as_str().into(),
+            instance: config.instance.as_str().into(),
             application,
             workers,
             inbound: config

@@ -38,6 +38,7 @@ use crate::{
 };
 use ending::{Closed, Open};
 use handler::Handler;
+pub(crate) use handler::Severed;
 pub(crate) use listening::Listening;
 pub(crate) use preface::Spoken;
 use traffic::Traffic;

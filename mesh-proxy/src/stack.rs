@@ -29,7 +29,7 @@ use crate::{
         limit::Limit,
         local::Local,
         mirror::Mirror,
-        passing::{detour, gate},
+        passing::{detour, gate, lookout},
         rate_limit::RateLimit,
         request_telemetry::RequestTelemetry,
         rescue::Rescue,
@@ -56,7 +56,7 @@ pub(crate) fn outbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
         .layer(detour(Rewrite)) // before mirror: a copy is of what is sent; outside answer: its headers are changed, too
         .layer(detour(Answer)) // below the limits, which hold for what is answered here, above all that asks somebody
         .layer(gate(Mirror::new(shared, attempt(shared, worker)))) // once a request, not once an attempt
-        .layer(detour(Chaos)) // a dead dependency: before retry, which cannot save it
+        .layer(lookout(Chaos)) // a dead dependency: before retry, which cannot save it
         .layer(layer(Retry::new(shared))) // outside the balancer: each attempt may change endpoint
         .service(attempt(shared, worker))
 }
@@ -68,7 +68,7 @@ fn attempt(shared: &Arc<Shared>, worker: usize) -> impl Fallible<Try> {
         .layer(layer(AttemptTelemetry)) // the callee's span hangs under the attempt's
         .layer(layer(Breaker)) // outside timeout and chaos: both count against the endpoint
         .layer(detour(AttemptTimeout)) // inside the breaker, or a slow endpoint is never blamed
-        .layer(detour(Chaos)) // directly before what it imitates
+        .layer(lookout(Chaos)) // directly before what it imitates
         .service(Forward::new(shared, Outbound, worker)) // the wire
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn inbound(shared: &Arc<Shared>, worker: usize) -> impl Stack {
         .layer(detour(Deadline)) // adopts what the caller has left
         .layer(gate(RateLimit)) // before work is begun
         .layer(layer(Limit)) // outside chaos: an injected delay holds a slot, as a slow application would
-        .layer(detour(Chaos)) // a bad node, for every caller
+        .layer(lookout(Chaos)) // a bad node, for every caller
         .layer(gate(Application::new(shared))) // the one endpoint there is
         .layer(layer(AttemptTelemetry)) // the request less this hop is what the sidecar costs
         .layer(detour(AttemptTimeout)) // ends a hair before the deadline, so the hop's record says why

@@ -11,7 +11,7 @@ use crate::{
     body::{End, Response, Watch, watched_response},
     call::{Attempt, Placed},
     cluster::{Admission, Permit},
-    error::ProxyError,
+    error::{Fault, ProxyError},
     grpc,
 };
 
@@ -63,12 +63,10 @@ fn attempt(placed: Placed, scope: AttemptScope) -> Attempt {
 }
 
 fn outcome_of(error: &ProxyError) -> AttemptOutcome {
-    let status = match error {
-        ProxyError::Fault { status, .. } => Some(status.as_u16()),
-        _ => None,
-    };
+    let answer = error.fault().and_then(Fault::answer);
     AttemptOutcome {
-        status,
+        status: answer.map(|(status, _)| status),
+        grpc_status: answer.and_then(|(_, grpc)| grpc),
         flags: error.flags(),
         error: Some(error.reason()),
         ..AttemptOutcome::default()

@@ -102,7 +102,12 @@ fn verdict(result: &Result<Response, ProxyError>) -> Verdict {
             None if is_grpc(response) => Verdict::Later,
             _ => http_vote(response.status()).into(),
         },
-        Err(ProxyError::Fault { status, .. }) => http_vote(*status).into(),
+        // A fault counts as the answer that it stands for.
+        Err(ProxyError::Fault(fault)) => match fault.answer() {
+            Some((_, Some(grpc))) => grpc_vote(grpc).into(),
+            Some(_) => http_vote(fault.status()).into(),
+            None => Verdict::Is(false),
+        },
         Err(error) if error.side() == Side::Upstream => Verdict::Is(false),
         Err(_) => Verdict::Nothing,
     }
@@ -175,7 +180,7 @@ mod tests {
     use super::{Verdict, verdict};
     use crate::{
         body::{Body, Response},
-        error::ProxyError,
+        error::{Blow, Fault, ProxyError},
     };
 
     fn answer(status: u16) -> Verdict {
@@ -194,10 +199,16 @@ mod tests {
         verdict(&Ok(response))
     }
 
-    fn fault(status: u16) -> Verdict {
-        let status = StatusCode::from_u16(status).unwrap();
+    fn blow(blow: Blow) -> Verdict {
         let rule = "r".into();
-        verdict(&Err(ProxyError::Fault { rule, status }))
+        verdict(&Err(ProxyError::Fault(Fault { rule, blow })))
+    }
+
+    fn fault(status: u16) -> Verdict {
+        blow(Blow::Http {
+            status: StatusCode::from_u16(status).unwrap(),
+            words: None,
+        })
     }
 
     #[test]
@@ -212,6 +223,8 @@ mod tests {
         assert_eq!(answer(429), Verdict::Nothing);
         assert_eq!(fault(429), Verdict::Nothing);
         assert_eq!(fault(404), Verdict::Is(true));
+        assert_eq!(blow(Blow::Refuse), Verdict::Is(false));
+        assert_eq!(blow(Blow::Reset), Verdict::Is(false));
         let of = |error| verdict(&Err(error));
         assert_eq!(of(ProxyError::AttemptTimeout), Verdict::Is(false));
         assert_eq!(of(ProxyError::Deadline), Verdict::Is(false));
@@ -227,6 +240,14 @@ mod tests {
         for code in ["0", "3", "5", "7", "9", "12", "16"] {
             let verdict = call("application/grpc+proto", Some(code));
             assert_eq!(verdict, Verdict::Is(true), "{code}");
+        }
+        for (code, wanted) in [
+            (14, Verdict::Is(false)),
+            (5, Verdict::Is(true)),
+            (8, Verdict::Nothing),
+        ] {
+            let message = None;
+            assert_eq!(blow(Blow::Grpc { code, message }), wanted, "fault {code}");
         }
         for code in ["1", "8"] {
             let verdict = call("application/grpc", Some(code));

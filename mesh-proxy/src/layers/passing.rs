@@ -1,5 +1,5 @@
 //! Layers that cost no allocation: gates, which decide on a request's way down and
-//! never see its answer, and detours, which most requests pass by.
+//! never see its answer, and detours and lookouts, which most requests pass by.
 
 use std::{
     future::Future,
@@ -30,6 +30,15 @@ pub(crate) trait Detour<Request>: Send + Sync + 'static {
     fn is_needed(&self, request: &Request) -> bool;
 }
 
+/// A layer that stops some requests, for what it saw in them.
+pub(crate) trait Lookout<Request>: Send + Sync + 'static {
+    /// What it saw; handed on together with the request.
+    type Seen;
+
+    /// Looks at a request once; none: it passes by.
+    fn look(&self, request: &Request) -> Option<Self::Seen>;
+}
+
 /// Makes a tower layer of a gate.
 pub(crate) fn gate<G>(gate: G) -> PassingLayer<G, Gated> {
     PassingLayer(Arc::new(gate), Gated)
@@ -40,6 +49,11 @@ pub(crate) fn detour<A>(around: A) -> PassingLayer<A, Bypassed> {
     PassingLayer(Arc::new(around), Bypassed)
 }
 
+/// Makes a tower layer that stops what it looks for.
+pub(crate) fn lookout<A>(around: A) -> PassingLayer<A, Stopped> {
+    PassingLayer(Arc::new(around), Stopped)
+}
+
 /// See [`gate`].
 #[derive(Clone, Copy)]
 pub(crate) struct Gated;
@@ -48,7 +62,11 @@ pub(crate) struct Gated;
 #[derive(Clone, Copy)]
 pub(crate) struct Bypassed;
 
-/// See [`gate`] and [`detour`].
+/// See [`lookout`].
+#[derive(Clone, Copy)]
+pub(crate) struct Stopped;
+
+/// See [`gate`], [`detour`] and [`lookout`].
 pub(crate) struct PassingLayer<A, K>(Arc<A>, K);
 
 impl<A, K: Copy, S> tower::Layer<S> for PassingLayer<A, K> {
@@ -59,7 +77,7 @@ impl<A, K: Copy, S> tower::Layer<S> for PassingLayer<A, K> {
     }
 }
 
-/// A gate or a detour on top of the rest of the stack.
+/// A gate, a detour or a lookout on top of the rest of the stack.
 pub(crate) struct Passing<A, K, S>(Arc<(Arc<A>, S)>, K);
 
 impl<A, K: Copy, S> Clone for Passing<A, K, S> {
@@ -110,6 +128,30 @@ where
             Way::Other(Box::pin(Arc::clone(around).call(request, next.clone())))
         } else {
             Way::Straight(next.clone().call(request))
+        }
+    }
+}
+
+impl<Request, A, S> Service<Request> for Passing<A, Stopped, S>
+where
+    A: Lookout<Request> + Around<(Request, A::Seen), S>,
+    S: Service<Request, Response = Response, Error = A::Error, Future: Unpin> + Clone,
+{
+    type Response = Response;
+    type Error = A::Error;
+    type Future = Way<S::Future, Running<A::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), A::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (around, next) = &*self.0;
+        match around.look(&request) {
+            Some(seen) => Way::Other(Box::pin(
+                Arc::clone(around).call((request, seen), next.clone()),
+            )),
+            None => Way::Straight(next.clone().call(request)),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     body::{End, Request, Response, Watch, watched_response},
     call::Call,
     grpc,
+    server::Severed,
     shared::Shared,
     tls::Peer,
 };
@@ -65,8 +66,9 @@ where
             .extensions_mut()
             .remove::<Verdict>()
             .unwrap_or_default();
+        let answered = response.extensions().get::<Severed>().is_none();
         let outcome = RequestOutcome {
-            status: Some(response.status().as_u16()),
+            status: answered.then(|| response.status().as_u16()),
             grpc_status: grpc::status(response.headers()),
             flags: verdict.flags,
             reason: verdict.reason,

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::{
-    HeaderValue,
+    HeaderValue, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
@@ -12,8 +12,9 @@ use super::{Around, Fallible, request_telemetry::Verdict};
 use crate::{
     body::{Body, Response},
     call::Call,
-    error::ProxyError,
+    error::{Blow, ProxyError, Words},
     grpc, names,
+    server::Severed,
 };
 
 /// The layer.
@@ -26,10 +27,41 @@ impl<Next: Fallible<Call>> Around<Call, Next> for Rescue {
         let is_grpc = grpc::is_grpc(call.request.headers());
         Ok(match next.call(call).await {
             Ok(response) => response,
-            Err(error) if is_grpc => marked(status_only(&error), &error),
-            Err(error) => marked(explained(&error), &error),
+            Err(error) => marked(response_to(&error, is_grpc), &error),
         })
     }
+}
+
+fn response_to(error: &ProxyError, is_grpc: bool) -> Response {
+    match error.fault().map(|fault| &fault.blow) {
+        Some(Blow::Sever) => severed(),
+        Some(Blow::Grpc { code, message }) => {
+            let own = || error.to_string().into();
+            status_only(*code, &message.clone().unwrap_or_else(own))
+        }
+        _ if is_grpc => status_only(grpc::of_failure(error.status()), &error.to_string()),
+        Some(Blow::Http {
+            status,
+            words: Some(words),
+        }) => in_words(*status, words),
+        _ => explained(error),
+    }
+}
+
+/// Nobody will see it: the connection that it would go over is broken instead.
+fn severed() -> Response {
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(Severed);
+    response
+}
+
+/// As a rule says it.
+fn in_words(status: StatusCode, words: &Words) -> Response {
+    let mut response = Response::new(Body::from(words.body.clone()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, words.content_type.clone());
+    response
 }
 
 #[derive(Serialize)]
@@ -53,13 +85,13 @@ fn explained(error: &ProxyError) -> Response {
 }
 
 /// For callers of gRPC, who look for a status of theirs and find an answer of 200.
-fn status_only(error: &ProxyError) -> Response {
+fn status_only(code: u16, message: &str) -> Response {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     let grpc = HeaderValue::from_static("application/grpc");
     headers.insert(CONTENT_TYPE, grpc);
-    headers.insert(grpc::STATUS, grpc::of_failure(error.status()).into());
-    headers.insert(grpc::MESSAGE, grpc::message(&error.to_string()));
+    headers.insert(grpc::STATUS, code.into());
+    headers.insert(grpc::MESSAGE, grpc::message(message));
     response
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{Deny, Policy},
-    layers::chaos::rule::Rules,
+    layers::chaos::{post::Posts, rule::Rules},
 };
 
 /// Name of the one inbound route, in metrics and spans.
@@ -52,6 +52,7 @@ impl Local {
         };
         let before_limits = before.map(|before| &before.external.limits);
         let limits = Limits::build(wanted, whose, before_limits);
+        let faults = Posts::on_node(rules, &owner.service, &owner.instance);
         let deny: Arc<[Deny]> = inbound.deny.as_slice().into();
         let route = |caller: &str| {
             let old = before
@@ -65,11 +66,13 @@ impl Local {
                 idle: inbound.idle_timeout,
                 covers_body: true,
             };
+            let edge = edge(owner, caller, old);
+            faults.register(&edge);
             Arc::new(RouteState {
                 max_body: inbound.max_body,
-                request_faults: rules.on_node(&owner.service),
+                request_faults: faults.clone(),
                 deny: Arc::clone(&deny),
-                ..RouteState::plain(edge(owner, caller, old), times, limits)
+                ..RouteState::plain(edge, times, limits)
             })
         };
         let callers = inbound.callers.iter().chain(raw.clusters.keys());

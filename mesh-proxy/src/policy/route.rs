@@ -17,7 +17,10 @@ use crate::{
     cluster::{Cluster, Clusters},
     config::{self, Deny, Hedge, Position, RetryPolicy},
     layers::{
-        chaos::rule::{Armed, Rules},
+        chaos::{
+            post::Posts,
+            rule::{Armed, Rules},
+        },
         retry::condition_names,
     },
     routing::{Matcher, answer::Answer, changes::Changes, template::Template},
@@ -41,8 +44,8 @@ pub(crate) struct RouteState {
     /// Whether `Upgrade` goes on.
     pub(crate) upgrades: bool,
     pub(crate) limits: Limits,
-    pub(crate) request_faults: Rules,
-    pub(crate) attempt_faults: Rules,
+    pub(crate) request_faults: Posts,
+    pub(crate) attempt_faults: Posts,
     pub(crate) mirror: Option<MirrorState>,
     pub(crate) changes: Option<Arc<Changes>>,
     /// Given instead of asking a cluster.
@@ -72,8 +75,8 @@ impl RouteState {
             max_body: None,
             upgrades: true,
             limits,
-            request_faults: Rules::default(),
-            attempt_faults: Rules::default(),
+            request_faults: Posts::default(),
+            attempt_faults: Posts::default(),
             mirror: None,
             changes: None,
             answer: None,
@@ -88,8 +91,8 @@ impl RouteState {
         routes.flat_map(|route| {
             route
                 .request_faults
-                .iter()
-                .chain(route.attempt_faults.iter())
+                .rules()
+                .chain(route.attempt_faults.rules())
         })
     }
 }
@@ -200,8 +203,9 @@ impl Builder<'_> {
     /// A route to a cluster that tries once.
     fn towards(&self, cluster: &Arc<Cluster>, edge: Arc<Edge>, limits: Limits) -> RouteState {
         let faults = |position| {
-            self.rules
-                .on_edge(&self.owner.service, cluster.name(), position)
+            let posts = Posts::on_edge(self.rules, &self.owner.service, cluster.name(), position);
+            posts.register(&edge);
+            posts
         };
         RouteState {
             cluster: Some(Arc::clone(cluster)),
@@ -209,7 +213,7 @@ impl Builder<'_> {
             upgrades: self.raw.upgrades,
             request_faults: faults(Position::Request),
             attempt_faults: faults(Position::Attempt),
-            ..RouteState::plain(edge, self.times(), limits)
+            ..RouteState::plain(Arc::clone(&edge), self.times(), limits)
         }
     }
 

@@ -195,7 +195,7 @@ fn new_prefix(text: &str, route: &Route, path: &PathMatch) -> Result<NewPath, St
     Ok(NewPath::Prefix(length, prefix.into()))
 }
 
-/// Changes to headers.
+/// Changes to the headers of one side.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Edits {
     remove: Vec<HeaderName>,

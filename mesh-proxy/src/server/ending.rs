@@ -44,6 +44,8 @@ pub(crate) enum Closed {
     LargeHead,
     /// The TLS handshake failed.
     Handshake,
+    /// A chaos rule broke it.
+    Fault,
 }
 
 impl Closed {
@@ -73,6 +75,7 @@ impl Closed {
             Self::Malformed(_) => "malformed",
             Self::LargeHead => "large_head",
             Self::Handshake => "handshake",
+            Self::Fault => "fault",
         }
     }
 }
@@ -156,6 +159,14 @@ pub(super) async fn refuse(mut io: impl Io, refusal: Refusal) -> Closed {
 pub(super) async fn close(mut io: impl Io, closed: Closed) -> Closed {
     let _ = timeout(LAST_WAIT, io.shutdown()).await;
     closed
+}
+
+/// Breaks a connection: the peer sees no orderly end where the system lets us.
+pub(super) fn sever(io: &impl Io) -> Closed {
+    if let Err(error) = io.break_off() {
+        tracing::debug!(%error, "a connection is closed in order instead of broken");
+    }
+    Closed::Fault
 }
 
 /// Closes in such a way that the last answer arrives, although the peer still sends.

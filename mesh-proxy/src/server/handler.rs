@@ -3,6 +3,8 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -59,7 +61,7 @@ impl<S: Stack> Handler<S> {
 
 impl<S: Stack> Service<http::Request<Incoming>> for Handler<S> {
     type Response = http::Response<Outgoing>;
-    type Error = Infallible;
+    type Error = Severed;
     type Future = Answer<S::Future>;
 
     fn call(&self, mut request: http::Request<Incoming>) -> Self::Future {
@@ -150,6 +152,19 @@ impl Asks {
     }
 }
 
+/// Among the extensions of a response: it is not sent, and its connection is broken
+/// instead. HTTP/1 has nothing else to break; of HTTP/2 it is the stream alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Severed;
+
+impl fmt::Display for Severed {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("the connection is broken on purpose")
+    }
+}
+
+impl Error for Severed {}
+
 /// A request without an end yet.
 struct InFlight {
     traffic: Arc<Traffic>,
@@ -179,7 +194,7 @@ impl<F> Future for Answer<F>
 where
     F: Future<Output = Result<Response, Infallible>> + Unpin,
 {
-    type Output = Result<http::Response<Outgoing>, Infallible>;
+    type Output = Result<http::Response<Outgoing>, Severed>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if std::mem::take(&mut self.yields) {
@@ -191,6 +206,12 @@ where
             Err(never) => match never {},
         };
         let in_flight = self.in_flight.take();
+        if response.extensions().get::<Severed>().is_some() {
+            if let Some(InFlight { traffic, .. }) = &in_flight {
+                traffic.sever();
+            }
+            return Poll::Ready(Err(Severed));
+        }
         if self.asks != Asks::Nothing
             && let Some(InFlight { traffic, .. }) = &in_flight
         {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Connection,
-    ending::{Closed, close, linger, refuse},
+    ending::{Closed, close, linger, refuse, sever},
     wire::Io,
 };
 use crate::stack::Stack;
@@ -38,6 +38,7 @@ pub(super) async fn serve<I: Io, S: Stack>(
             Stop::Ended(io, closed) => return close(io, closed).await,
             Stop::Unread(io, closed) => return linger(io, closed).await,
             Stop::Refused(io, refusal) => return refuse(io, refusal).await,
+            Stop::Severed(io) => return sever(&io),
             Stop::Rests(rested, since) => {
                 io = rested;
                 since

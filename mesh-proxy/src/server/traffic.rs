@@ -30,6 +30,7 @@ pub(super) struct Traffic {
     refusal: AtomicU8,
     asks: AtomicBool,
     answer: AtomicU8,
+    is_severed: AtomicBool,
 }
 
 /// What became of a request for another protocol.
@@ -53,6 +54,7 @@ impl Traffic {
             refusal: AtomicU8::new(0),
             asks: AtomicBool::new(false),
             answer: AtomicU8::new(Switch::Undecided as u8),
+            is_severed: AtomicBool::new(false),
         }
     }
 
@@ -127,6 +129,15 @@ impl Traffic {
     /// Whether one has asked since the last call.
     pub(super) fn take_asked(&self) -> bool {
         self.asks.load(Relaxed) && self.asks.swap(false, AcqRel)
+    }
+
+    /// The connection is to be broken instead of an answer.
+    pub(super) fn sever(&self) {
+        self.is_severed.store(true, Relaxed);
+    }
+
+    pub(super) fn is_severed(&self) -> bool {
+        self.is_severed.load(Relaxed)
     }
 
     pub(super) fn answer(&self, switch: Switch) {

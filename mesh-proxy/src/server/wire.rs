@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
@@ -25,6 +26,7 @@ use super::{
     http2::Frames,
     traffic::{Switch, Traffic},
 };
+use crate::tls::Stream;
 
 /// How long not a single byte may be taken by the peer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,9 +36,23 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const AHEAD: usize = 1024;
 
 /// What connections are made of.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Lets closing it be a reset, which throws away what was not sent yet.
+    fn break_off(&self) -> io::Result<()>;
+}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
+impl Io for Stream {
+    fn break_off(&self) -> io::Result<()> {
+        SockRef::from(self.socket()).set_linger(Some(Duration::ZERO))
+    }
+}
+
+#[cfg(test)]
+impl Io for tokio::io::BufWriter<tokio::io::DuplexStream> {
+    fn break_off(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// See the module.
 pub(super) struct Wire<I> {

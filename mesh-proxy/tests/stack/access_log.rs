@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use http::StatusCode;
-use mesh_proxy::config::{AccessLog, LogFormat, check_sidecar};
+use mesh_proxy::config::{AccessLog, FaultKind, LogFormat, check_sidecar};
 use mesh_telemetry::proxy::FinishedRequest;
 use serde_json::Value;
 
@@ -122,7 +122,9 @@ async fn what_went_wrong_is_logged_whatever_the_sample() {
     let proxy = proxy(&app, &yaml, log);
     let request = |wanted: &[bool]| {
         let mut request = get("payments", "/");
-        let parent = trace_that("slow", 50.0, wanted).parse().unwrap();
+        let parent = trace_that("slow", FaultKind::Delay, 50.0, wanted)
+            .parse()
+            .unwrap();
         request.headers_mut().insert("traceparent", parent);
         request
     };

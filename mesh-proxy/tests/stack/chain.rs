@@ -2,6 +2,7 @@
 //! went through. It holds the order of the layers in place.
 
 use http::StatusCode;
+use mesh_proxy::config::FaultKind;
 use mesh_telemetry::context::TraceContext;
 
 use crate::support::{App, Proxy, get, policy, send, trace_that};
@@ -20,7 +21,7 @@ chaos: [{ id: flaky, where: orders -> payments, percent: 50, abort: 503 }]
         &[("payments", payments.inn())],
     ));
     let mut request = get("payments", "/pay");
-    let trace = trace_that("flaky", 50.0, &[true, false]);
+    let trace = trace_that("flaky", FaultKind::Abort, 50.0, &[true, false]);
     request
         .headers_mut()
         .insert("traceparent", trace.parse().unwrap());

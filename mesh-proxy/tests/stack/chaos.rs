@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use mesh_proxy::config::FaultKind;
 use tokio::time::Instant;
 
 use crate::support::{App, Proxy, get, policy, post, send, trace_that, within};
@@ -60,7 +61,7 @@ async fn a_node_draws_anew_for_each_attempt_of_its_caller() {
     let node = Proxy::inbound(app.address, policy(rule, &[]));
     let caller = Proxy::outbound(policy(&OUT.replace("$rule", ""), &[("app", node.inn())]));
     let mut request = get("payments", "/");
-    let trace = trace_that("flaky", 50.0, &[true, true, false]);
+    let trace = trace_that("flaky", FaultKind::Abort, 50.0, &[true, true, false]);
     request
         .headers_mut()
         .insert("traceparent", trace.parse().unwrap());

@@ -12,6 +12,8 @@ mod balancing;
 mod bounds;
 mod chain;
 mod chaos;
+mod chaos_edge;
+mod chaos_node;
 mod chaos_safety;
 mod control;
 mod deadline;

@@ -18,7 +18,9 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use mesh_proxy::{
     Sidecar,
-    config::{InboundListener, OutboundListener, Policy, SidecarConfig, TelemetryConfig},
+    config::{
+        FaultKind, InboundListener, OutboundListener, Policy, SidecarConfig, TelemetryConfig,
+    },
 };
 use mesh_telemetry::{Readiness, proxy::Sink, task};
 use tokio::{
@@ -314,11 +316,12 @@ pub(crate) fn config(
     }
 }
 
-/// A `traceparent` whose trace makes the rule strike at attempts as `wanted` says.
-pub(crate) fn trace_that(rule: &str, percent: f64, wanted: &[bool]) -> String {
+/// A `traceparent` whose trace makes this fault of the rule strike at attempts as
+/// `wanted` says.
+pub(crate) fn trace_that(rule: &str, fault: FaultKind, percent: f64, wanted: &[bool]) -> String {
     let hit = |trace: u128, attempt: usize| {
         let attempt = u32::try_from(attempt).unwrap() + 1;
-        mesh_proxy::redraw(0, rule, trace.to_be_bytes(), attempt) * 100.0 < percent
+        mesh_proxy::redraw(0, rule, fault, trace.to_be_bytes(), attempt) * 100.0 < percent
     };
     let trace = (1..100_000_u128)
         .find(|&trace| {

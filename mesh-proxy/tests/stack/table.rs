@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::support::{App, Proxy, get, policy, send, trace_that};
+use crate::support::{App, Proxy, get, policy, send};
 
 const ROUTE: &str = "
 clusters: { payments: { endpoints: [$app] } }
@@ -18,27 +18,23 @@ routes:
     attempt_timeout: $attempt
     attempt_min: 50ms
     retry: { attempts: 3 }
-chaos: [{ id: first, where: orders -> payments, percent: 50, $fault }]
+chaos: [{ id: first, where: orders -> payments, first_attempts: 1, $fault }]
 ";
 
-async fn first_attempt_meets(fault: &str, deadline: &str, attempt: &str) -> (Proxy, App, String) {
+async fn first_attempt_meets(fault: &str, deadline: &str, attempt: &str) -> (Proxy, App) {
     let app = App::fine().await;
     let yaml = ROUTE
         .replace("$fault", fault)
         .replace("$deadline", deadline)
         .replace("$attempt", attempt);
     let proxy = Proxy::outbound(policy(&yaml, &[("app", app.address)]));
-    (proxy, app, trace_that("first", 50.0, &[true, false]))
+    (proxy, app)
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_aborted_first_attempt_is_saved_by_the_second() {
-    let (proxy, app, trace) = first_attempt_meets("abort: 503", "2s", "200ms").await;
-    let mut request = get("payments", "/");
-    request
-        .headers_mut()
-        .insert("traceparent", trace.parse().unwrap());
-    let answer = send(proxy.out(), request).await;
+    let (proxy, app) = first_attempt_meets("abort: 503", "2s", "200ms").await;
+    let answer = send(proxy.out(), get("payments", "/")).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(
         app.count(),
@@ -50,13 +46,9 @@ async fn an_aborted_first_attempt_is_saved_by_the_second() {
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_hangs_is_timed_out_blamed_and_repeated() {
-    let (proxy, app, trace) = first_attempt_meets("delay: 10s", "2s", "200ms").await;
-    let mut request = get("payments", "/");
-    request
-        .headers_mut()
-        .insert("traceparent", trace.parse().unwrap());
+    let (proxy, app) = first_attempt_meets("delay: 10s", "2s", "200ms").await;
     let begin = Instant::now();
-    let answer = send(proxy.out(), request).await;
+    let answer = send(proxy.out(), get("payments", "/")).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert!(
         begin.elapsed() < Duration::from_millis(300),
@@ -69,12 +61,8 @@ async fn an_attempt_that_hangs_is_timed_out_blamed_and_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn an_impatient_caller_casts_one_vote_and_not_three() {
-    let (proxy, app, trace) = first_attempt_meets("delay: 10s", "150ms", "150ms").await;
-    let mut request = get("payments", "/");
-    request
-        .headers_mut()
-        .insert("traceparent", trace.parse().unwrap());
-    let answer = send(proxy.out(), request).await;
+    let (proxy, app) = first_attempt_meets("delay: 10s", "150ms", "150ms").await;
+    let answer = send(proxy.out(), get("payments", "/")).await;
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(answer.reason(), "deadline");
     assert_eq!(app.count(), 0);

@@ -62,7 +62,7 @@ pub static LABELS: &[Label] = &[
     label("product", "product id of the shop"),
     label(
         "reason",
-        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limited, overload, adaptive_limit, body_too_large (shed); consecutive_failures, failure_share, success_rate (ejected); done, upgraded, broken, drain, drain_over, idle_timeout, max_age, head_timeout, slow_body, malformed, large_head, handshake (connection closed); line_end, request_line, folded_header, content_length, transfer_encoding, length_and_coding, chunk, trailer, syntax, large_head (malformed)",
+        "bounded snake_case code, a literal in the code: budget_exhausted, not_idempotent, body_too_large, deadline, attempts_exhausted (retry refused); rate_limited, overload, adaptive_limit, body_too_large (shed); consecutive_failures, failure_share, success_rate (ejected); done, upgraded, broken, drain, drain_over, idle_timeout, max_age, head_timeout, slow_body, malformed, large_head, handshake, fault (connection closed); line_end, request_line, folded_header, content_length, transfer_encoding, length_and_coding, chunk, trailer, syntax, large_head (malformed)",
     ),
     label("response_class", "1xx to 5xx; `none` without an answer"),
     label("response_code", "100 to 599; `0` without an answer"),

@@ -5,22 +5,26 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use http::StatusCode;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    draw::{draw, rule_key},
-    receipt::Receipt,
+use super::{matching::Matcher, receipt::Receipt};
+use crate::{
+    config::{HeaderChanges, Rule},
+    error::Blow,
+    routing::changes::Edits,
 };
-use crate::config::{Abort, Place, Position, Rule};
 
 /// A rule that is turned on.
 #[derive(Debug)]
 pub(crate) struct Armed {
     rule: Rule,
     id: Arc<str>,
-    key: u64,
+    matcher: Matcher,
+    /// The answer instead of the upstream's, if it gives one.
+    abort: Option<Blow>,
+    request_headers: Edits,
+    response_headers: Edits,
     /// When the rule drops itself.
     ends: Instant,
     /// Cancelled when the rule is taken back: requests that it holds go on at once.
@@ -30,11 +34,16 @@ pub(crate) struct Armed {
 
 impl Armed {
     fn new(rule: &Rule, clock: Clock) -> Self {
+        let left = clock.left(rule);
         Self {
             rule: rule.clone(),
             id: rule.id.as_str().into(),
-            key: rule_key(&rule.id),
-            ends: clock.end_of(rule),
+            matcher: Matcher::of(rule),
+            abort: rule.abort.as_ref().and_then(Blow::of),
+            request_headers: edits(&rule.request_headers),
+            response_headers: edits(&rule.response_headers),
+            // A century is for ever, and can be added to any instant.
+            ends: clock.now + left.min(Duration::from_hours(24 * 36_500)),
             taken_back: CancellationToken::new(),
             receipt: Arc::default(),
         }
@@ -53,19 +62,20 @@ impl Armed {
         &self.rule
     }
 
-    pub(crate) fn seed(&self) -> u64 {
-        self.rule.seed
+    pub(super) fn matcher(&self) -> &Matcher {
+        &self.matcher
     }
 
-    pub(crate) fn delay(&self) -> Option<Duration> {
-        self.rule.delay.map(|delay| delay.mean())
+    pub(super) fn abort(&self) -> Option<&Blow> {
+        self.abort.as_ref()
     }
 
-    pub(crate) fn abort(&self) -> Option<StatusCode> {
-        match self.rule.abort {
-            Some(Abort::Http { status, .. }) => StatusCode::from_u16(status).ok(),
-            _ => None,
-        }
+    pub(super) fn request_headers(&self) -> &Edits {
+        &self.request_headers
+    }
+
+    pub(super) fn response_headers(&self) -> &Edits {
+        &self.response_headers
     }
 
     /// Time until the rule drops itself; none: it has.
@@ -77,16 +87,20 @@ impl Armed {
 
     /// Share in force now, 0 to 100, by the rule's schedule.
     pub(crate) fn percent_now(&self, now: Instant) -> f64 {
+        self.rule.percent * self.share(now)
+    }
+
+    /// The part of its shares that its schedule puts in force now, 0 to 1.
+    pub(super) fn share(&self, now: Instant) -> f64 {
         self.left(now).map_or(0.0, |left| {
             let since = self.rule.ttl.saturating_sub(left);
-            self.rule.percent * self.rule.schedule.share(since)
+            self.rule.schedule.share(since)
         })
     }
 
-    /// What is drawn for this attempt, if that makes the rule strike.
-    pub(crate) fn strikes(&self, trace_id: [u8; 16], attempt: u32, now: Instant) -> Option<f64> {
-        let drawn = draw(self.rule.seed, self.key, trace_id, attempt);
-        (drawn * 100.0 < self.rule.percent && self.left(now).is_some()).then_some(drawn)
+    /// Whether it was taken back, or its time is over.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.left(now).is_none() || self.taken_back.is_cancelled()
     }
 
     /// Ends when the rule does.
@@ -96,6 +110,11 @@ impl Armed {
             () = tokio::time::sleep_until(self.ends) => {}
         }
     }
+}
+
+/// A checked rule has none that cannot be read.
+fn edits(raw: &HeaderChanges) -> Edits {
+    Edits::compile("", raw, &mut Vec::new())
 }
 
 /// Both clocks at one moment: rules end by the wall clock, timers run by the other.
@@ -113,14 +132,13 @@ impl Clock {
         }
     }
 
-    fn end_of(self, rule: &Rule) -> Instant {
-        let left = rule.expires_at_ms.map_or(rule.ttl, |end| {
+    /// Time that a rule has left.
+    fn left(self, rule: &Rule) -> Duration {
+        rule.expires_at_ms.map_or(rule.ttl, |end| {
             let end = UNIX_EPOCH + Duration::from_millis(end);
             let left = end.duration_since(self.wall).unwrap_or(Duration::ZERO);
             left.min(rule.ttl) // more: this clock was set back, or is behind the console's
-        });
-        // A century is for ever, and can be added to any instant.
-        self.now + left.min(Duration::from_hours(24 * 36_500))
+        })
     }
 }
 
@@ -153,24 +171,6 @@ impl Rules {
         self.0.iter().find(|armed| armed.rule == *rule).cloned()
     }
 
-    /// Rules for the calls of `source` to `destination` at this position.
-    pub(crate) fn on_edge(&self, source: &str, destination: &str, position: Position) -> Self {
-        self.filtered(|rule| {
-            rule.position == position
-                && matches!(&rule.place, Place::Edge { source: s, destination: d } if s == source && d == destination)
-        })
-    }
-
-    /// Rules for the service itself.
-    pub(crate) fn on_node(&self, service: &str) -> Self {
-        self.filtered(|rule| matches!(&rule.place, Place::Node(name) if name == service))
-    }
-
-    fn filtered(&self, wanted: impl Fn(&Rule) -> bool) -> Self {
-        let rules = self.0.iter().filter(|armed| wanted(&armed.rule));
-        Self(rules.cloned().collect())
-    }
-
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Arc<Armed>> {
         self.0.iter()
     }
@@ -181,39 +181,10 @@ mod tests {
     use std::time::Duration;
 
     use super::{Clock, Rules};
-    use crate::config::{Position, Rule};
+    use crate::config::Rule;
 
     fn rules(yaml: &str) -> Vec<Rule> {
         serde_saphyr::from_str(yaml).unwrap()
-    }
-
-    #[tokio::test]
-    async fn edges_and_nodes_pick_their_own_rules() {
-        let raw = rules(
-            "
-- { id: edge, where: orders -> payments, abort: 503 }
-- { id: dead, where: orders -> payments, abort: 503, position: request }
-- { id: node, where: payments, abort: 503 }
-- { id: off, where: payments, abort: 503, enabled: false }
-",
-        );
-        let armed = Rules::arm(&raw, &Rules::default(), Clock::read());
-        let ids = |rules: Rules| {
-            rules
-                .iter()
-                .map(|rule| rule.id().to_string())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            ids(armed.on_edge("orders", "payments", Position::Attempt)),
-            ["edge"]
-        );
-        assert_eq!(
-            ids(armed.on_edge("orders", "payments", Position::Request)),
-            ["dead"]
-        );
-        assert_eq!(ids(armed.on_node("payments")), ["node"]);
-        assert!(ids(armed.on_edge("gateway", "payments", Position::Attempt)).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,8 +193,7 @@ mod tests {
         let armed = Rules::arm(&raw, &Rules::default(), Clock::read());
         let strikes = |rules: &Rules| {
             let rule = rules.iter().next().unwrap();
-            rule.strikes([1; 16], 1, tokio::time::Instant::now())
-                .is_some()
+            !rule.is_over(tokio::time::Instant::now())
         };
         assert!(strikes(&armed));
         tokio::time::advance(Duration::from_millis(900)).await;
@@ -258,5 +228,25 @@ mod tests {
         let begin = tokio::time::Instant::now();
         rule.over().await;
         assert_eq!(begin.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_schedule_counts_from_being_turned_on_also_at_a_sidecar_that_came_later() {
+        let mut raw = rules(
+            "[{ id: ramp, where: payments, abort: 503, for: 100s, schedule: { ramp: 100s } }]",
+        );
+        raw[0].expires_at_ms = Some(60_000);
+        let clock = Clock {
+            wall: std::time::UNIX_EPOCH,
+            ..Clock::read()
+        };
+        let armed = Rules::arm(&raw, &Rules::default(), clock);
+        let share = || {
+            let rule = armed.iter().next().unwrap();
+            rule.share(tokio::time::Instant::now())
+        };
+        assert!((share() - 0.4).abs() < 1e-9, "60 of 100 seconds are left");
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert!((share() - 0.7).abs() < 1e-9);
     }
 }

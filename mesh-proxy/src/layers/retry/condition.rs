@@ -20,8 +20,10 @@ pub(super) fn met(
             let grpc = grpc::status(answer.headers());
             of_answer(answer.status().as_u16(), grpc, policy)
         }
-        // A fault stands for an answer with this status.
-        Err(ProxyError::Fault { status, .. }) => of_answer(status.as_u16(), None, policy),
+        Err(ProxyError::Fault(fault)) => match fault.answer() {
+            Some((status, grpc)) => of_answer(status, grpc, policy),
+            None => of_failure(fault.retry()?, policy),
+        },
         // Cut off by the deadline: an attempt timeout for which there is no time left.
         Err(ProxyError::Deadline) => of_failure(RetryOn::AttemptTimeout, policy),
         Err(error) => of_failure(error.retry()?, policy),
@@ -83,7 +85,7 @@ mod tests {
     use crate::{
         body::{Body, Response},
         config::{RetryOn, RetryPolicy},
-        error::ProxyError,
+        error::{Blow, Fault, ProxyError},
     };
 
     fn on(on: &[RetryOn], statuses: &[u16]) -> RetryPolicy {
@@ -148,11 +150,13 @@ mod tests {
 
     #[test]
     fn a_fault_counts_as_the_answer_it_stands_for() {
-        let fault = |status: StatusCode| {
-            Err(ProxyError::Fault {
-                rule: "r".into(),
-                status,
-            })
+        let blow = |blow| {
+            let rule = "r".into();
+            Err(ProxyError::Fault(Fault { rule, blow }))
+        };
+        let fault = |status| {
+            let words = None;
+            blow(Blow::Http { status, words })
         };
         let policy = on(&[RetryOn::GatewayError], &[418]);
         assert_eq!(
@@ -167,6 +171,14 @@ mod tests {
             met(&fault(StatusCode::INTERNAL_SERVER_ERROR), &policy),
             None
         );
+        let message = None;
+        let grpc = blow(Blow::Grpc { code: 14, message });
+        let unavailable = on(&[RetryOn::GrpcUnavailable], &[]);
+        assert_eq!(met(&grpc, &unavailable), Some("grpc-unavailable"));
+        let broken = on(&[RetryOn::Reset, RetryOn::ConnectFailure], &[]);
+        assert_eq!(met(&blow(Blow::Reset), &broken), Some("reset"));
+        assert_eq!(met(&blow(Blow::Refuse), &broken), Some("connect-failure"));
+        assert_eq!(met(&blow(Blow::Reset), &on(&[RetryOn::FiveXx], &[])), None);
         assert_eq!(
             names(&policy).collect::<Vec<_>>(),
             ["gateway-error", "status"]

@@ -33,6 +33,8 @@ pub(super) enum Stop<I> {
     Unread(I, Closed),
     /// It is to be closed, and the peer told why.
     Refused(I, Refusal),
+    /// It is to be broken.
+    Severed(I),
     /// Nothing has happened on it since then.
     Rests(I, Instant),
 }
@@ -162,6 +164,9 @@ impl<'a, I: Io, S: Stack> Awake<'a, I, S> {
     }
 
     fn ended(&mut self, ended: &hyper::Result<()>) -> Stop<I> {
+        if self.traffic.is_severed() {
+            return self.stop(Stop::Severed);
+        }
         let closed = match ended {
             _ if let Some(why) = self.traffic.refusal() => Closed::Malformed(why.code()),
             _ if self.connection.drain.begin.is_cancelled() => Closed::Drain,
