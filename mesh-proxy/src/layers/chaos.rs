@@ -16,6 +16,7 @@ pub(crate) mod post;
 mod receipt;
 pub(crate) mod rule;
 mod strike;
+mod victim;
 
 use std::sync::Arc;
 
@@ -33,7 +34,8 @@ use crate::{
 };
 use matching::Subject;
 use post::Posts;
-use strike::{Strike, Victim};
+use strike::Strike;
+use victim::Victim;
 
 /// What a fault of a rule with this id and seed draws for an attempt of a trace, 0 to 1:
 /// below the fault's share it strikes. Lets a fault that was seen be explained, and a

@@ -26,7 +26,13 @@ async fn orders(on: &str, rule: &str) -> (Proxy, App) {
 /// A fault, the condition of retries that it meets, what the caller gets who is not
 /// saved, and what the record says of the attempt.
 const TABLE: [(&str, &str, (u16, &str), &str, &str); 6] = [
-    ("abort: 503", "5xx", (503, "fault_abort"), "FI", "fault=abort"),
+    (
+        "abort: 503",
+        "5xx",
+        (503, "fault_abort"),
+        "FI",
+        "fault=abort",
+    ),
     (
         "abort: 'grpc:UNAVAILABLE'",
         "grpc-unavailable",
@@ -41,7 +47,13 @@ const TABLE: [(&str, &str, (u16, &str), &str, &str); 6] = [
         "UF,FI",
         "fault=refuse",
     ),
-    ("reset: true", "reset", (502, "fault_reset"), "UC,FI", "fault=reset"),
+    (
+        "reset: true",
+        "reset",
+        (502, "fault_reset"),
+        "UC,FI",
+        "fault=reset",
+    ),
     (
         "hang: true",
         "attempt-timeout",
@@ -118,8 +130,16 @@ async fn at_the_request_no_fault_is_repeated_or_blamed() {
 #[tokio::test(start_paused = true)]
 async fn an_abort_says_what_the_rule_says() {
     for (abort, content_type, body) in [
-        ("{ status: 500, body: sorry }", "text/plain; charset=utf-8", "sorry"),
-        (r#"{ status: 500, body: '{"no":1}' }"#, "application/json", r#"{"no":1}"#),
+        (
+            "{ status: 500, body: sorry }",
+            "text/plain; charset=utf-8",
+            "sorry",
+        ),
+        (
+            r#"{ status: 500, body: '{"no":1}' }"#,
+            "application/json",
+            r#"{"no":1}"#,
+        ),
         (
             "{ status: 500, body: <p/>, content_type: text/html }",
             "text/html",
@@ -143,7 +163,11 @@ async fn an_abort_says_what_the_rule_says() {
 async fn a_caller_of_grpc_gets_a_status_of_its_own_whatever_the_abort() {
     for (abort, status, message) in [
         ("503", "14", "chaos rule `bad` aborts this request"),
-        ("'grpc:ABORTED'", "10", "chaos rule `bad` aborts this request"),
+        (
+            "'grpc:ABORTED'",
+            "10",
+            "chaos rule `bad` aborts this request",
+        ),
         ("{ grpc: ABORTED, message: try again }", "10", "try again"),
     ] {
         let (proxy, _app) = orders("reset", &format!("abort: {abort}")).await;

@@ -68,7 +68,8 @@ async fn on_http2_the_stream_alone_is_reset() {
     let app = App::fine().await;
     let node = Proxy::inbound(app.address, rules(RESET));
     let mut client = http2(node.inn()).await;
-    let mut ask = |path: &str| client.send_request(get("payments", &format!("http://payments{path}")));
+    let mut ask =
+        |path: &str| client.send_request(get("payments", &format!("http://payments{path}")));
     let cut = within(ask("/cut")).await;
     assert!(cut.is_err(), "there is no answer");
     let fine = within(ask("/")).await;
@@ -88,7 +89,11 @@ async fn a_callers_sidecar_takes_a_severed_connection_for_a_reset() {
             .replace("$rule", "");
         let caller = Proxy::outbound(policy(&yaml, &[("node", node.inn())]));
         let answer = within(send(caller.out(), get("payments", "/"))).await;
-        assert_eq!(answer.status, StatusCode::OK, "{protocol}: the retry saves it");
+        assert_eq!(
+            answer.status,
+            StatusCode::OK,
+            "{protocol}: the retry saves it"
+        );
         assert_eq!(caller.votes("payments").await, (1, 1), "{protocol}");
         let record = ended(&caller).await;
         assert!(record.contains("condition=reset"), "{protocol}: {record}");
@@ -128,7 +133,10 @@ async fn a_rule_on_an_instance_strikes_this_instance_alone() {
 #[tokio::test]
 async fn a_hanging_node_answers_as_soon_as_the_rule_is_taken_back() {
     let app = App::fine().await;
-    let node = Proxy::inbound(app.address, rules("{ id: stuck, where: payments, hang: true }"));
+    let node = Proxy::inbound(
+        app.address,
+        rules("{ id: stuck, where: payments, hang: true }"),
+    );
     let held = mesh_telemetry::task::spawn("held", send(node.inn(), get("payments", "/")));
     while node.admin("/chaos").await["rules"][0]["receipt"]["held"] != 1 {
         tokio::task::yield_now().await;

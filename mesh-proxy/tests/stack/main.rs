@@ -15,6 +15,7 @@ mod chaos;
 mod chaos_edge;
 mod chaos_node;
 mod chaos_safety;
+mod chaos_verdict;
 mod control;
 mod deadline;
 mod discovery;

@@ -14,9 +14,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http_body::Body as _;
-use mesh_telemetry::proxy::HeldFault;
 
-use super::{chance::Chance, receipt::Affected, rule::Armed};
+use super::{chance::Chance, receipt::Affected, rule::Armed, victim::Mark};
 use crate::{
     body::{Body, Response},
     config::{Delay, Throttle, Truncate},
@@ -43,7 +42,7 @@ pub(crate) struct Work<T> {
     /// What to do.
     pub(crate) what: T,
     /// Is told what it became.
-    pub(crate) held: HeldFault,
+    pub(crate) held: Mark,
 }
 
 /// Hands the body of an answer to a rule. One that is empty, or is no body but another

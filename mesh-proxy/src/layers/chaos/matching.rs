@@ -1,8 +1,6 @@
 //! Which requests a rule is for: its conditions compiled, with what routes are
 //! compiled with.
 
-#![allow(dead_code, reason = "until the layer asks")]
-
 use http::{HeaderMap, HeaderName, Method, header::HOST};
 
 use crate::{

@@ -79,16 +79,17 @@ impl Receipt {
         self.spared.fetch_add(1, Relaxed);
     }
 
-    /// It is struck; what is given back is kept until the rule has nothing to do with the
-    /// request and its answer any more.
+    /// It is struck, however many were.
+    #[cfg(test)]
     pub(crate) fn strike(self: &Arc<Self>) -> Affected {
         self.struck.fetch_add(1, Relaxed);
         self.held.fetch_add(1, Relaxed);
         self.now_struck()
     }
 
-    /// As [`strike`](Self::strike), unless `most_in_all` were struck or `most_at_once`
-    /// are affected now: then the request is spared. Exact, however many workers ask.
+    /// It is struck, unless `most_in_all` were or `most_at_once` are affected now: then it
+    /// is spared. Exact, however many workers ask. What is given back is kept until the
+    /// rule has nothing to do with the request and its answer any more.
     pub(crate) fn strike_within(
         self: &Arc<Self>,
         most_at_once: Option<usize>,

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
-use mesh_telemetry::proxy::{
-    AttemptEvent, AttemptScope, FaultInjected, HeldFault, RequestEvent, RequestScope,
-};
+use mesh_telemetry::proxy::FaultInjected;
 use tokio::time::{Instant, sleep};
 
-use super::{Target, chance::Chance, chance::sample, post::Hits, receipt::Affected, rule::Armed};
+use super::{
+    Target,
+    body::{Work, Works, afflict},
+    chance::{Chance, sample},
+    post::Hits,
+    receipt::Affected,
+    rule::Armed,
+    victim::{Mark, Victim},
+};
 use crate::{
     body::Response,
     config::FaultKind,
@@ -104,7 +110,38 @@ impl Strike {
             self.rule.response_headers().apply(response.headers_mut());
             victim.struck(fault);
         }
-        response
+        afflict(response, self.works(victim))
+    }
+
+    fn works(self, victim: &Victim) -> Works {
+        let rule = self.rule.rule();
+        Works {
+            chunk_delay: self.work(FaultKind::ChunkDelay, victim, rule.chunk_delay, |it| {
+                (it, self.chance(FaultKind::ChunkDelay))
+            }),
+            throttle: self.work(FaultKind::Throttle, victim, rule.throttle, |it| it),
+            corrupt: self.work(FaultKind::Corrupt, victim, rule.corrupt, |it| {
+                (it, self.chance(FaultKind::Corrupt))
+            }),
+            truncate: self.work(FaultKind::Truncate, victim, rule.truncate, |it| it),
+            rule: Arc::clone(&self.rule),
+            kept: self.kept,
+        }
+    }
+
+    /// One work on the body, if the rule has it and it strikes.
+    fn work<T, W>(
+        &self,
+        kind: FaultKind,
+        victim: &Victim,
+        what: Option<T>,
+        make: impl FnOnce(T) -> W,
+    ) -> Option<Work<W>> {
+        let (what, fault) = (what?, self.fault(kind)?);
+        Some(Work {
+            what: make(what),
+            held: Mark::new(victim.clone(), fault),
+        })
     }
 
     fn fault(&self, kind: FaultKind) -> Option<FaultInjected> {
@@ -134,28 +171,5 @@ fn replacing(injected: FaultInjected, fault: &Fault) -> FaultInjected {
         replaced_status: status,
         replaced_grpc_status: grpc,
         ..injected
-    }
-}
-
-/// Where a fault is written down.
-pub(crate) enum Victim {
-    Request(RequestScope),
-    Attempt(AttemptScope),
-}
-
-impl Victim {
-    fn struck(&self, fault: FaultInjected) {
-        match self {
-            Self::Request(scope) => scope.emit(RequestEvent::Fault(fault)),
-            Self::Attempt(scope) => scope.emit(AttemptEvent::Fault(fault)),
-        }
-    }
-
-    /// A fault that holds the request: for how long is known when the guard is dropped.
-    fn hold(&self, fault: FaultInjected) -> HeldFault {
-        match self {
-            Self::Request(scope) => scope.hold_fault(fault),
-            Self::Attempt(scope) => scope.hold_fault(fault),
-        }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     layers::chaos::{
         chance::Chance,
         rule::{Armed, Clock, Rules},
+        victim::{Mark, Victim},
     },
 };
 
@@ -59,7 +60,7 @@ impl Bench {
         let fault = FaultInjected::new(self.rule().id(), kind.as_str(), 0, 0.0);
         Work {
             what,
-            held: self.scope.work_fault(fault),
+            held: Mark::new(Victim::Request(self.scope.clone()), fault),
         }
     }
 

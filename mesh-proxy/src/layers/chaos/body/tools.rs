@@ -8,14 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use mesh_telemetry::proxy::HeldFault;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Work, Works, corrupt::Corrupt, pace::Pace};
 use crate::{
     body::BodyError,
     config::Delay,
-    error::ProxyError,
+    error::{Blow, Fault, ProxyError},
     layers::chaos::{
         chance::{Chance, sample},
         receipt::Affected,
@@ -188,10 +187,10 @@ impl Tools {
         if let Some(cut) = &mut self.cut {
             cut.held.changed(self.passed);
         }
-        BodyError::new(ProxyError::Fault {
+        BodyError::new(ProxyError::Fault(Fault {
             rule: Arc::clone(self.rule.id()),
-            status: http::StatusCode::BAD_GATEWAY,
-        })
+            blow: Blow::Truncate,
+        }))
     }
 }
 
