@@ -56,6 +56,7 @@ FILLED = [
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 # What Prometheus 2 sends.
 SCRAPER = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+EXEMPLARS = ROOT / "docs" / "exemplars.md"
 # Metrics that lead to traces while those faults are on.
 LEADING = [
     "mesh_request_duration_seconds_bucket", "mesh_attempt_duration_seconds_bucket", "mesh_proxy_overhead_seconds_bucket",
@@ -269,7 +270,10 @@ def check_openmetrics(mesh):
 def check_exemplars(mesh, prometheus):
     """From a dot to its trace; from a fault's to the rule's name in it."""
     now = time.time()
-    for metric in LEADING:
+    documented = re.findall(r"--data-urlencode 'query=([^']+)'", EXEMPLARS.read_text())
+    if not documented:
+        raise Failed(f"{EXEMPLARS.name} has changed its form: this test looks for its query")
+    for metric in documented + LEADING:
         found = prometheus.get("/api/v1/query_exemplars", query=metric, start=now - WATCH, end=now)
         dots = [(series["seriesLabels"], exemplar) for series in found for exemplar in series["exemplars"]]
         if not dots:

@@ -244,9 +244,22 @@ async fn check_page(telemetry: &Telemetry, ready: &Readiness) {
         "shop_stock_units",
         "mesh_build_info",
         "mesh_telemetry_spans_total",
-        "process_resident_memory_bytes",
+        "process_cpu_seconds_total", // in whole seconds: it may still be 0
+        "process_virtual_memory_max_bytes", // 0: as much as there is
     ] {
         assert!(there.contains(name), "no {name} in\n{page}");
+    }
+    for name in [
+        "process_open_fds",
+        "process_max_fds",
+        "process_virtual_memory_bytes",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+        "process_threads",
+    ] {
+        let value = |line: &str| line.strip_prefix(name)?.trim().parse::<f64>().ok();
+        let value = page.lines().find_map(value);
+        assert!(value.is_some_and(|value| value > 0.0), "{name}: {value:?}");
     }
     let server = "http_server_request_duration_seconds_count{http_request_method=\"POST\",\
                   http_route=\"/payments/{id}\",http_response_status_code=\"201\",error_type=\"\"} 2";

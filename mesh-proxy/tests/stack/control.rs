@@ -19,7 +19,7 @@ pub(crate) type Frames = Sender<Result<Frame<Bytes>, std::io::Error>>;
 
 /// A console of which a test holds every stream.
 pub(crate) struct Console {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     streams: Receiver<(Registration, Frames)>,
     acks: Receiver<Ack>,
     reports: UnboundedReceiver<Report>,
@@ -108,7 +108,7 @@ pub(crate) async fn beat(stream: &Frames) {
     stream.send(Ok(Frame::data("\n".into()))).await.unwrap();
 }
 
-async fn push(stream: &Frames, revision: u64, policy: Policy) {
+pub(crate) async fn push(stream: &Frames, revision: u64, policy: Policy) {
     let mut line = serde_json::to_vec(&Snapshot { revision, policy }).unwrap();
     line.push(b'\n');
     // In two pieces: a line may come in any number of them.

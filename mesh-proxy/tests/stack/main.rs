@@ -8,6 +8,7 @@
 
 mod access_log;
 mod ask;
+mod b3;
 mod balancing;
 mod bounds;
 mod chain;
@@ -35,6 +36,7 @@ mod hop;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod moved;
 mod page;
 mod pages;
 mod peers;

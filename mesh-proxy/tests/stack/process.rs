@@ -84,11 +84,22 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(file: &Path, ports: Ports, more: &[&str]) -> Self {
+        Self::start_in(file, ports, more, &[]).await
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) async fn start_in(
+        file: &Path,
+        ports: Ports,
+        more: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mesh-proxy"))
             .arg("--config")
             .arg(file)
             .args(more)
             .env("RUST_LOG", "info")
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

@@ -14,6 +14,9 @@ Generated from `mesh-telemetry/src/catalog.rs`; renew it with
 Sidecars expose `mesh_*`, services `http_*`, `db_*` and `shop_*`, every process
 `process_*` and `mesh_build_info`. The names of service and instance come from
 the scrape. Every label below is always present.
+
+A scraper that prefers OpenMetrics gets it, with exemplars that lead from a bucket to a
+trace: see [exemplars.md](exemplars.md). How spans travel is in [tracing.md](tracing.md).
 ";
 
 /// The text of `docs/telemetry.md`.
