@@ -73,6 +73,8 @@ def check_shape():
     """What Grafana would refuse, and what a reader would miss."""
     for file in sorted(DASHBOARDS.glob("*.json")):
         dashboard = json.loads(file.read_text())
+        if not any("mesh_chaos_rule_active" in one.get("expr", "") for one in dashboard["annotations"]["list"]):
+            yield f"{file.name}: no annotation marks when chaos rules were in force (mesh_chaos_rule_active)"
         seen = set()
         for panel in panels_of(dashboard):
             where = f"{file.name}: panel '{panel.get('title')}'"
@@ -101,7 +103,10 @@ def check_names(known):
     """Metrics and labels in dashboards and rules that the catalogue does not have."""
     sources = [(f"{file}: panel '{panel['title']}'", target["expr"]) for file, panel, target in queries()]
     for file in sorted(DASHBOARDS.glob("*.json")):
-        for variable in json.loads(file.read_text())["templating"]["list"]:
+        dashboard = json.loads(file.read_text())
+        annotations = dashboard["annotations"]["list"]
+        sources += [(f"{file.name}: annotation '{one['name']}'", one["expr"]) for one in annotations]
+        for variable in dashboard["templating"]["list"]:
             query = variable["query"]["query"].replace("label_values(", "").split(",")[0]
             sources.append((f"{file.name}: variable '{variable['name']}'", query))
     for file in sorted(RULES.glob("*.yml")):

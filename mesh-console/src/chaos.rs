@@ -3,6 +3,7 @@
 //! Every change goes through [`Chaos::change`]: it is saved first and published
 //! next, so that after a restart of the console what is shown is what is in force.
 
+mod active;
 mod guard;
 mod limits;
 mod saved;

@@ -226,6 +226,7 @@ async fn watch_edges(shared: Arc<Shared>) {
         shared.overview.send_replace(Arc::new(shared.overview()));
         let measure = |place: &Place, time| shared.edges.watched(place, time);
         shared.chaos.guard(measure).await;
+        mesh_telemetry::console::show_rules(shared.chaos.active());
     }
 }
 

@@ -132,6 +132,12 @@ table! {
         "Requests that a fault holds, or whose answers it works on, now.";
     FAULT_DELAY = Histogram "mesh_fault_delay_seconds" [rule] "seconds" DELAY_SECONDS:
         "Delay that a fault really added to one request.";
+    CHAOS_RULE_ACTIVE = Gauge "mesh_chaos_rule_active" [rule, place, scenario] "rules":
+        "1 while a chaos rule is in force, at the console; no series otherwise.";
+    CHAOS_RULE_SHARE = Gauge "mesh_chaos_rule_share_ratio" [rule] "ratio":
+        "Share that a rule in force has now, by its schedule, at the console.";
+    CHAOS_RULE_DELAY = Gauge "mesh_chaos_rule_delay_seconds" [rule] "seconds":
+        "Mean delay that a rule in force asks for, at the console.";
     UPSTREAM_CONNECTIONS = Gauge "mesh_upstream_connections" [destination] "connections":
         "Open connections to endpoints, idle ones included.";
     UPSTREAM_CONNECTS = Counter "mesh_upstream_connects_total" [destination, result] "connections":

@@ -8,6 +8,7 @@
 //! - [`proxy`]: the sidecar half, one plain record per request, turned into spans
 //!   away from the request path;
 //! - [`service`]: the ordinary way with `tracing` and `tracing-opentelemetry`;
+//! - [`console`]: what the console shows of the chaos rules in force;
 //! - [`context`]: the W3C headers that tie both into one trace;
 //! - [`catalog`]: the one table of all metrics.
 
@@ -17,6 +18,7 @@
 )]
 
 pub mod catalog;
+pub mod console;
 pub mod context;
 mod environment;
 mod error;

@@ -15,7 +15,7 @@ use axum::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_process::Collector;
 
-use crate::{Readiness, proxy};
+use crate::{Readiness, console, proxy};
 use format::Format;
 
 static PROCESS: LazyLock<Collector> = LazyLock::new(Collector::default);
@@ -25,6 +25,7 @@ pub(crate) fn render(page: &PrometheusHandle) -> String {
     PROCESS.collect();
     let mut text = page.render();
     proxy::render_breakers(&mut text);
+    console::render(&mut text);
     text
 }
 

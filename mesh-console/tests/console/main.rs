@@ -12,5 +12,6 @@ mod guests;
 mod jaeger;
 mod numbers;
 mod receipts;
+mod scenarios;
 mod spans;
 mod support;

@@ -14,6 +14,19 @@ use crate::support::{start, until};
 
 /// A sidecar's metric page that counts twenty requests each time it is read.
 async fn page() -> std::net::SocketAddr {
+    serve(text).await
+}
+
+/// The same, with as many failed requests beside them.
+async fn failing_page() -> std::net::SocketAddr {
+    let failed = |done| {
+        let failed = "mesh_requests_total{direction=\"outbound\",source=\"front\",destination=\"back\",response_code=\"503\"}";
+        format!("{}{failed} {done}\n", text(done))
+    };
+    serve(failed).await
+}
+
+async fn serve(text: fn(u64) -> String) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let count = Arc::new(AtomicU64::new(0));
@@ -68,6 +81,32 @@ async fn the_overview_shows_what_the_sidecars_count() {
     assert!((success - 2.0 / 3.0).abs() < 1e-6, "{success}");
     let (_, chaos) = console.get("/api/mesh/chaos").await;
     assert!(chaos["rules"][0]["injected"].as_u64().unwrap() >= 10);
+    console.stop().await;
+}
+
+#[tokio::test]
+async fn a_guard_turns_its_rule_off_when_too_few_requests_succeed() {
+    let console = start().await;
+    let failing = failing_page().await;
+    let mut lines = console.subscribe("front-1", failing).await;
+    lines.snapshot().await;
+    let rule = |id: &str, floor: u32| {
+        json!({ "id": id, "where": "front -> back", "abort": 503, "percent": 50,
+            "guard": { "watch": "front -> back", "min_success": floor, "min_requests": 10 } })
+    };
+    console.post("/api/mesh/chaos", rule("patient", 20)).await;
+    console.post("/api/mesh/chaos", rule("guarded", 95)).await;
+    let on = async |index: usize| {
+        let (_, chaos) = console.get("/api/mesh/chaos").await;
+        chaos["rules"][index]["rule"]["enabled"] == true
+    };
+    until("the guard", async || !on(2).await).await;
+    assert!(on(1).await, "half of the requests is more than a fifth");
+    let (_, activity) = console.get("/api/mesh/activity").await;
+    assert_eq!(
+        activity[0]["text"],
+        "`guarded` turned off by its guard: success of front -> back fell to 50 % (floor 95 %)"
+    );
     console.stop().await;
 }
 

@@ -59,6 +59,10 @@ pub static LABELS: &[Label] = &[
     ),
     label("listener", "inbound, outbound, admin, metrics"),
     label("method", "the methods of RFC 9110 and PATCH; `_OTHER`"),
+    label(
+        "place",
+        "where a chaos rule strikes, from the mesh file or the API, as `orders -> payments`; `hidden` for a mystery; on gauges of rules in force only",
+    ),
     label("product", "product id of the shop"),
     label(
         "reason",
@@ -79,6 +83,10 @@ pub static LABELS: &[Label] = &[
         "name of the route from configuration; `none` before one is found",
     ),
     label("rule", "id of the chaos rule"),
+    label(
+        "scenario",
+        "id of a scenario of the mesh file; empty for none",
+    ),
     label("server_address", "name of the peer, as the code calls it"),
     label(
         "source",

@@ -12,6 +12,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, SqlSafeStr, SqliteConnection, Transaction};
 
 use crate::error::Error;
+use crate::slowness;
 
 /// One step of a schema. Steps that were shipped are never changed, only
 /// followed by others: the migrator compares checksums.
@@ -53,7 +54,13 @@ impl Database {
             .max_connections(CONNECTIONS)
             .min_connections(1)
             .acquire_timeout(BUSY)
-            .before_acquire(|connection, _| Box::pin(async { Ok(is_sound(connection)) }))
+            .before_acquire(|connection, _| {
+                Box::pin(async {
+                    // Here, where the connection is taken already: slow queries queue up.
+                    slowness::pause().await;
+                    Ok(is_sound(connection))
+                })
+            })
             .connect_with(options(&path))
             .await
             .map_err(|source| Error::Open {
@@ -202,6 +209,30 @@ mod tests {
             .unwrap();
         drop(write);
         assert_eq!(count(&database).await, 2);
+    }
+
+    #[tokio::test]
+    async fn queries_are_slow_where_the_request_asks_for_it_and_hold_their_connection() {
+        const DELAY: Duration = Duration::from_millis(200);
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), "shop", STEPS).await.unwrap();
+        let counting = async || {
+            let began = std::time::Instant::now();
+            count(&database).await;
+            began.elapsed()
+        };
+        assert!(counting().await < DELAY, "nobody asked");
+        let slow = slowness::carried(Some(DELAY), counting()).await;
+        assert!(slow >= DELAY, "{slow:?}");
+        // Twice as many as there are connections: half of them wait for the others.
+        let mut held = Vec::new();
+        for _ in 0..CONNECTIONS {
+            held.push(database.pool().acquire().await.unwrap());
+        }
+        drop(held);
+        let many = (0..2 * CONNECTIONS).map(|_| slowness::carried(Some(DELAY), counting()));
+        let longest = join_all(many).await.into_iter().max().unwrap();
+        assert!(longest >= 2 * DELAY, "{longest:?}");
     }
 
     #[tokio::test]

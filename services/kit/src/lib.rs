@@ -18,6 +18,7 @@ pub mod page;
 pub mod peer;
 pub mod routes;
 pub mod service;
+pub mod slowness;
 
 pub use args::{PeerAddress, ServiceArgs};
 pub use database::{Database, Step};

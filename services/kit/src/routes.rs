@@ -11,10 +11,11 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::deadline;
 use crate::error::error_response;
 use crate::extract::MAX_BODY;
+use crate::slowness;
 
 /// Completes a service: its description at `/openapi.json`, JSON answers for
 /// unknown paths and wrong methods, the body limit, the caller's
-/// deadline, and telemetry around all.
+/// deadline, slow queries where a fault asks for them, and telemetry around all.
 pub fn complete<S>(service: OpenApiRouter<S>, state: S) -> Router
 where
     S: Clone + Send + Sync + 'static,
@@ -35,6 +36,7 @@ pub fn finish(router: Router) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(slowness::adopt))
         .layer(from_fn(deadline::adopt))
         .layer(mesh_telemetry::service::server_layer())
 }

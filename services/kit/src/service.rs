@@ -15,9 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::args::ServiceArgs;
 use crate::database::{Database, Step};
-use crate::deadline;
 use crate::error::Error;
 use crate::peer::Peers;
+use crate::{deadline, slowness};
 
 /// How long requests and background work may take to end after the signal.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -94,7 +94,7 @@ impl Context {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let work = deadline::carried(work);
+        let work = slowness::carried(slowness::current(), deadline::carried(work));
         mesh_telemetry::task::spawn(name, self.tasks.track_future(work))
             .await
             .map_err(|_| Error::BrokenOff)?

@@ -13,6 +13,74 @@ fn the_built_in_mesh_is_sound() {
 }
 
 #[test]
+fn the_mesh_in_containers_has_the_same_chaos() {
+    let native = MeshFile::parse(include_str!("../../../../mesh.yaml")).unwrap();
+    let contained = include_str!("../../../../deploy/compose/mesh.yaml");
+    let contained = MeshFile::parse(contained).unwrap();
+    assert_eq!(contained.check(), []);
+    assert_eq!(contained.chaos, native.chaos);
+    assert_eq!(contained.scenarios, native.scenarios);
+}
+
+#[test]
+fn everything_wrong_with_scenarios_is_named() {
+    let found = keys(
+        "mesh: m
+services: { a: { calls: [b] }, b: {} }
+chaos: [ { id: one, where: b, abort: 503 } ]
+scenarios:
+  - { id: Bad, title: '', story: s, look_for: [], for: 2days, rules: [one, nobody, one] }
+  - id: x
+    title: t
+    story: s
+    look_for: [l]
+    rules:
+      - { id: one, where: b, abort: 503 }
+      - { id: two, where: ghost, abort: 503, for: 1m, seed: 3, enabled: false }
+    routes:
+      - { from: b, to: a, policy: {} }
+      - { to: ghost, policy: { match: { path: /a } } }
+  - id: x
+    title: t
+    story: s
+    look_for: [l]
+    routes: [ { to: b, policy: { deadline: 100ms, attempt_timeout: 3s } } ]
+    mystery:
+      - rule: { id: m, where: b }
+        places: [ghost]
+        percent: { from: 50, to: 20 }
+        delay: { from: 2s, to: 1s }
+  - { id: empty, title: t, story: s, look_for: [l] }",
+    );
+    for key in [
+        "scenarios[0].id",
+        "scenarios[0].title",
+        "scenarios[0].look_for",
+        "scenarios[0].for",
+        "scenarios[0].rules[1]",
+        "scenarios[0].rules[2]",
+        "scenarios[1].rules[0].id",
+        "scenarios[1].rules[1].where",
+        "scenarios[1].rules[1].for",
+        "scenarios[1].rules[1].seed",
+        "scenarios[1].rules[1].enabled",
+        "scenarios[1].routes[0]",
+        "scenarios[1].routes[1].to",
+        "scenarios[1].routes[1].policy.match",
+        "scenarios[2].id",
+        "scenarios[2]",
+        "scenarios[2].routes[0].policy.attempt_timeout",
+        "scenarios[2].mystery",
+        "scenarios[2].mystery[0].places[0]",
+        "scenarios[2].mystery[0].percent",
+        "scenarios[2].mystery[0].delay",
+        "scenarios[3]",
+    ] {
+        assert!(found.iter().any(|one| one == key), "{key} not in {found:?}");
+    }
+}
+
+#[test]
 fn all_problems_come_at_once_with_their_keys() {
     let found = keys(
         "mesh: ''
@@ -168,8 +236,11 @@ fn unknown_keys_are_errors_with_their_place() {
 #[test]
 fn the_example_of_the_manual_has_no_problems() {
     let page = include_str!("../../../../docs/mesh-file.md");
-    let yaml = page.split("```yaml\n").nth(1).unwrap();
-    let mesh = MeshFile::parse(yaml.split("```").next().unwrap()).unwrap();
+    // The second block goes on where the first one ends.
+    let blocks = page.split("```yaml\n").skip(1).take(2);
+    let blocks: Vec<&str> = blocks.map(|one| one.split("```").next().unwrap()).collect();
+    let mesh = MeshFile::parse(&blocks.concat()).unwrap();
+    assert_eq!(mesh.scenarios.len(), 2);
     assert_eq!(mesh.check(), []);
     let gateway = mesh.resolve().unwrap().policy_for("gateway", &mesh.chaos);
     let names: Vec<&str> = gateway.routes.iter().map(|one| one.name.as_str()).collect();
