@@ -194,7 +194,7 @@ describe("the console's page", { timeout: 240000 }, () => {
     await page.keyboard.press("Alt+h");
     const said = page.locator(".toast", { hasText: "Chaos halted" });
     await said.waitFor();
-    assert.match(await said.textContent(), /form-strikes is off\. (\d+)\/\1 sidecars after [\d.]+\s(ms|s)/);
+    assert.match(await said.textContent(), /form-strikes (?:is|are) off\. (\d+)\/\1 sidecars after [\d.]+\s(ms|s)/);
     await page.locator('.chaos [data-rule="form-strikes"]:not(.on)').waitFor();
     await page.locator('.activity a[href="#/chaos/form-strikes"]').first().waitFor();
     await api("DELETE", "/api/mesh/chaos/form-strikes");

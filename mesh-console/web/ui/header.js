@@ -99,7 +99,7 @@ function Halted() {
   const halted = chaos?.halted ?? [];
   return html`<div class="banner halted" role="status" hidden=${!halted.length}>
     <strong>Chaos is halted at ${plural(halted.length, "sidecar")} alone:</strong> ${halted.join(", ")}.
-    A signal or the admin API of ${halted.length === 1 ? "that sidecar" : "those sidecars"} did it; no rule strikes there until the rules change.</div>`;
+    A signal or the admin API of ${halted.length === 1 ? "that sidecar" : "those sidecars"} did it; nothing strikes there until a rule is turned on here.</div>`;
 }
 
 /** The scenario that runs, wherever one is on the page. */

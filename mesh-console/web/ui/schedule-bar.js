@@ -16,7 +16,8 @@ export function ScheduleBar({ schedule, ttl, since = null, percent = 100 }) {
   return html`<figure class="schedule"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label=${`Schedule: ${words}`}>
       <path class="area" d="${path}L${WIDTH} ${HEIGHT}L0 ${HEIGHT}Z" /><path class="curve" d=${path} />
       ${now != null && html`<path class="now" d="M${(drawn.now * WIDTH).toFixed(1)} 0V${HEIGHT}" />`}</svg>
-    <figcaption class="muted"><span>${drawn.from ? millis(drawn.from) : "0"}</span><span>${millis(drawn.to)}</span></figcaption></figure>`;
+    <figcaption class="muted"><span>${drawn.from ? millis(drawn.from) : "0"}</span>
+      ${now != null && html`<b class=${now > 0 ? "tone-bad" : ""}>${round(now)} % now</b>`}<span>${millis(drawn.to)}</span></figcaption></figure>`;
 }
 
 const round = (value) => Number(value.toFixed(value < 10 ? 1 : 0));
