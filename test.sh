@@ -83,6 +83,7 @@ need() { packages+=("$1"); missing+=("$(printf '  %-12s %s' "$1" "$2")"); }
 
 have cc || { need gcc "compiles SQLite and the allocator"; need libc6-dev "headers for them"; }
 have ps || need procps "the tests look for processes that are left over"
+have curl || need curl "one of the clients that faults are tested with"
 have python3 || need python3 "runs the checks in tests/*.py"
 { have promtool && have prometheus; } || need prometheus "promtool reads metrics and rules as Prometheus would; a server runs the dashboards' queries"
 have_browser || need chromium "the console's page is tested in a real browser"

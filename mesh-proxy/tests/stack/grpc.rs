@@ -23,7 +23,7 @@ use crate::{
 
 /// Messages as they are.
 #[derive(Clone, Copy, Default)]
-struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;
@@ -97,7 +97,7 @@ async fn echo(request: Request<Streaming<Bytes>>) -> Result<Response<Answers>, S
 }
 
 /// A server of the four kinds; `taken` counts what an endless answer gave away.
-async fn talker(taken: Arc<Semaphore>) -> Http2 {
+pub(crate) async fn talker(taken: Arc<Semaphore>) -> Http2 {
     Http2::serve(100, move |request: http::Request<Incoming>| {
         let taken = Arc::clone(&taken);
         async move {
@@ -157,7 +157,7 @@ routes:
     }
 }
 
-async fn client(address: SocketAddr) -> Grpc<Channel> {
+pub(crate) async fn client(address: SocketAddr) -> Grpc<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     let endpoint = endpoint.origin("http://talk".parse().unwrap());
     let mut client = Grpc::new(endpoint.connect().await.unwrap());
@@ -165,11 +165,11 @@ async fn client(address: SocketAddr) -> Grpc<Channel> {
     client
 }
 
-fn path(name: &str) -> PathAndQuery {
+pub(crate) fn path(name: &str) -> PathAndQuery {
     format!("/talk.Talk/{name}").parse().unwrap()
 }
 
-fn text(text: &str) -> Request<Bytes> {
+pub(crate) fn text(text: &str) -> Request<Bytes> {
     Request::new(Bytes::copy_from_slice(text.as_bytes()))
 }
 

@@ -26,8 +26,10 @@ pub(crate) struct Chance(Random);
 impl Chance {
     /// The same parts give the same stream.
     pub(crate) fn of(seed: u64, rule: &str, kind: FaultKind, fate: [u8; 16], attempt: u32) -> Self {
-        let fate = u128::from_be_bytes(fate);
-        let halves = [(fate >> 64) as u64, fate as u64];
+        let halves = fate.chunks(8).map(|half| {
+            let bits = half.iter();
+            bits.fold(0, |number, &byte| (number << 8) | u64::from(byte))
+        });
         let texts = [rule, kind.as_str()].map(hash);
         let parts = texts.into_iter().chain(halves);
         let start = parts
