@@ -64,8 +64,8 @@ control: http://{}
     running.until_metric("mesh_config_revision", 7.0).await;
     running.until_metric("mesh_control_connected", 1.0).await;
 
-    let paid = send(outbound, post("brittle", "/", "x")).await;
-    assert_eq!(paid.status, StatusCode::SERVICE_UNAVAILABLE);
+    let charged = send(outbound, post("brittle", "/", "x")).await;
+    assert_eq!(charged.status, StatusCode::SERVICE_UNAVAILABLE);
     // The first of these is retried and ejects, the second finds nobody.
     for _ in 0..2 {
         send(outbound, get("brittle", "/")).await;
