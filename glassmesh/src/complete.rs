@@ -138,7 +138,7 @@ pub(crate) fn places() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let mesh = ask(async |console| console.overview().await);
         let typed = typed.to_string_lossy();
-        let quoting = Quoting::of(&typed, std::env::var(VARIABLE).ok().as_deref());
+        let quoting = Quoting::of(&typed, is_bash());
         let places = mesh.map(|mesh| places_of(&mesh)).unwrap_or_default();
         let words = places.iter().map(|place| quoting.word(place));
         let fitting = words.filter(|word| word.starts_with(&*typed));
@@ -162,21 +162,22 @@ fn places_of(mesh: &Overview) -> Vec<String> {
 }
 
 /// How the spaces and the `>` of an edge get past the shell. Most shells quote what
-/// they put in by themselves; bash does not.
+/// they put in by themselves; bash does not, unless a quote was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quoting {
     Shells,
     Backslashes,
-    /// This quote was typed already.
-    Begun(char),
 }
 
 impl Quoting {
-    fn of(typed: &str, shell: Option<&str>) -> Self {
-        match (shell, typed.chars().next()) {
-            (Some("bash"), Some(quote @ ('\'' | '"'))) => Self::Begun(quote),
-            (Some("bash"), _) => Self::Backslashes,
-            _ => Self::Shells,
+    /// Of what was typed so far; bash takes a quote away that was begun, and then a
+    /// bare space is what tells.
+    fn of(typed: &str, bash: bool) -> Self {
+        let bare = typed.replace("\\ ", "").contains(' ');
+        if bash && !bare {
+            Self::Backslashes
+        } else {
+            Self::Shells
         }
     }
 
@@ -184,9 +185,13 @@ impl Quoting {
         match self {
             Self::Shells => place.to_owned(),
             Self::Backslashes => place.replace(' ', "\\ ").replace('>', "\\>"),
-            Self::Begun(quote) => format!("{quote}{place}{quote}"),
         }
     }
+}
+
+/// Only the script for bash tells what kind of completion it asks for.
+fn is_bash() -> bool {
+    std::env::var_os("_CLAP_COMPLETE_COMP_TYPE").is_some()
 }
 
 /// Asks the console that the line is about; none: there is no quick answer.
@@ -220,12 +225,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edges_get_past_bash_quoted_as_they_were_begun() {
-        let word = |typed, shell| Quoting::of(typed, shell).word("a -> b");
-        assert_eq!(word("", Some("bash")), "a\\ -\\>\\ b");
-        assert_eq!(word("'a", Some("bash")), "'a -> b'");
-        assert_eq!(word("\"", Some("bash")), "\"a -> b\"");
-        assert_eq!(word("'a", Some("zsh")), "a -> b");
+    fn edges_get_past_bash_as_they_were_begun() {
+        let word = |typed, bash| Quoting::of(typed, bash).word("a -> b");
+        assert_eq!(word("", true), "a\\ -\\>\\ b");
+        assert_eq!(word("a\\ -\\>", true), "a\\ -\\>\\ b");
+        assert_eq!(word("a -", true), "a -> b", "within quotes");
+        assert_eq!(word("a", false), "a -> b");
     }
 
     #[test]

@@ -72,6 +72,7 @@ fn completed(words: &[&str], console: Option<&str>) -> Output {
     command
         .env("GLASSMESH_COMPLETE", "bash")
         .env("_CLAP_COMPLETE_INDEX", index)
+        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
         .env("_CLAP_IFS", "\n")
         .arg("--")
         .arg("glassmesh")
