@@ -10,6 +10,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
+use comfy_table::Table;
 use serde::Serialize;
 
 /// Good news.
@@ -31,6 +32,13 @@ impl<T: Display> Display for Styled<T> {
         let Self(style, text) = self;
         write!(to, "{style}{text}{style:#}")
     }
+}
+
+/// A table without the spaces that fill its last column.
+pub(crate) fn trimmed(table: &Table) -> String {
+    let text = table.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n")
 }
 
 /// One line on stdout.

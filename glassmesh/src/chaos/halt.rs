@@ -1,7 +1,8 @@
 //! `glassmesh chaos halt`: all faults off, at once, also when no console is there.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
+use anyhow::anyhow;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -21,18 +22,24 @@ Examples:
 When the console cannot be reached and the mesh of ./.glassmesh runs, the command sends
 that signal itself; the sidecars then drop all rules until the console has new ones for them.";
 
+/// Who halts is in a hurry: a console that hangs is as good as none.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 pub(super) async fn run(at: &ConsoleAt) -> Result<(), Failure> {
     let client = at.client()?;
     let receipt = Receipt::start();
-    let halted = client.halt().await;
-    match halted {
-        Ok(()) => {
+    match tokio::time::timeout(PATIENCE, client.halt()).await {
+        Ok(Ok(())) => {
             let done = json!({ "halted": true, "by": "console" });
             let text = || "all rules are off".to_owned();
             change::finish(&client, at.json, receipt, done, text).await
         }
-        Err(why) if why.is::<Unreachable>() => without_console(at, why),
-        Err(why) => Err(why.into()),
+        Ok(Err(why)) if why.is::<Unreachable>() => without_console(at, why),
+        Ok(Err(why)) => Err(why.into()),
+        Err(_) => without_console(
+            at,
+            anyhow!("the console did not answer within {PATIENCE:?}"),
+        ),
     }
 }
 

@@ -73,10 +73,7 @@ fn table(rules: &[RuleState]) -> String {
     for rule in rules {
         table.add_row(row(rule, scenarios));
     }
-    // The spaces that fill the last column are of no use to anybody.
-    let text = table.to_string();
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    lines.join("\n")
+    out::trimmed(&table)
 }
 
 fn row(state: &RuleState, scenarios: bool) -> Row {

@@ -92,7 +92,7 @@ async fn list(at: &ConsoleAt) -> Result<(), Failure> {
     Ok(())
 }
 
-fn table(all: &[ScenarioState]) -> Table {
+fn table(all: &[ScenarioState]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -106,7 +106,7 @@ fn table(all: &[ScenarioState]) -> Table {
             one.title.clone(),
         ]);
     }
-    table
+    out::trimmed(&table)
 }
 
 fn status(one: &ScenarioState) -> String {
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_menu_has_a_line_for_each() {
-        let text = table(&[state(true), state(false)]).to_string();
+        let text = table(&[state(true), state(false)]);
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.contains("runs, 1m 1s left"), "{text}");
     }

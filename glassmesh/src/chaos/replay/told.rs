@@ -4,7 +4,7 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::{Replay, fates::Compared, why::Verdict};
-use crate::out::{BAD, BOLD, DIM, GOOD, NOTE, Styled};
+use crate::out::{self, BAD, BOLD, DIM, GOOD, NOTE, Styled};
 
 pub(super) fn lines(replay: &Replay, verdict: &Verdict) -> Vec<String> {
     let asked = &replay.asked;
@@ -60,7 +60,7 @@ fn table(compared: &[Compared]) -> String {
             hits(one.now),
         ]);
     }
-    table.to_string()
+    out::trimmed(&table)
 }
 
 fn hits(count: usize) -> String {
