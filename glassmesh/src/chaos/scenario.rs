@@ -204,6 +204,14 @@ fn told(state: &ScenarioState) -> Vec<String> {
         );
         lines.push(format!("seed {seed} {}", Styled(DIM, again)));
     }
+    if !state.running {
+        let time = words::duration(state.time);
+        let start = format!(
+            "it runs for {time}: glassmesh chaos scenario start {}",
+            state.id
+        );
+        lines.push(Styled(DIM, start).to_string());
+    }
     if state.running {
         let verb = if state.mystery { "reveal" } else { "stop" };
         let end = format!("end it: glassmesh chaos scenario {verb} {}", state.id);
@@ -229,6 +237,7 @@ mod tests {
             story: "Find it.\n".to_owned(),
             look_for: vec!["a red edge".to_owned(), "its traces".to_owned()],
             mystery: true,
+            time: Duration::from_mins(10),
             running,
             left_ms: running.then_some(61_000),
             seed: running.then_some(7),

@@ -5,6 +5,7 @@
 
 mod chaos;
 #[path = "../../src/http_client.rs"]
+#[expect(dead_code, reason = "answers that go on are read by the command alone")]
 mod http_client;
 mod mesh;
 mod refusals;
