@@ -26,7 +26,7 @@ async fn a_fault_is_added_seen_met_again_and_removed() {
     for part in ["where: gateway -> products", "percent: 50", &trace] {
         assert!(told.contains(part), "no {part} in: {told}");
     }
-    assert_replays(&mesh, &trace).await;
+    assert_replays(&mesh, &trace);
     assert_completes(&mesh);
 
     mesh.cli(&["chaos", "rm", RULE]).json();
@@ -47,7 +47,7 @@ async fn faulted(mesh: &Mesh) -> String {
 }
 
 /// The same rule hits the same attempts of a new trace, and no longer once it is off.
-async fn assert_replays(mesh: &Mesh, trace: &str) {
+fn assert_replays(mesh: &Mesh, trace: &str) {
     let again = mesh.cli(&["chaos", "replay", trace]).json();
     assert_eq!(again["same"], json!(true), "{again:#}");
     assert_ne!(again["trace_id"], json!(trace));
