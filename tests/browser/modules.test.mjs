@@ -119,6 +119,13 @@ test("the story of a saved call names rule, pause and instance", () => {
   assert.deepEqual(trace.rows.map((row) => row.id), ["r", "u", "u2", "c", "o", "b1", "i1", "b2", "late"]);
 });
 
+test("an answer that broke off was not saved by a retry that never was", () => {
+  const data = retried();
+  data.spans = data.spans.filter((span) => span.spanID !== "b2");
+  const [call] = story(readTrace(data));
+  assert.equal(`${call.saved} ${call.broken}`, "false true");
+});
+
 test("calls without trouble are folded, troubled ones are not", () => {
   assert.deepEqual(calmCalls(readTrace(retried())).map((span) => span.id), ["u"]);
 });

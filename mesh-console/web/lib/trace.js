@@ -114,7 +114,7 @@ export const struck = (span) => span.faults.length > 0 || (span.attempt > 0 && f
 
 /**
  * What the sidecars did, call by call: `{source, destination, span, attempts: [{span, number,
- * instance, status, faults, pause}], saved, failed, reason}`. Calls in which all went well at
+ * instance, status, faults, pause}], saved, broken, failed, reason}`. Calls in which all went well at
  * once are left out.
  */
 export function story(trace) {
@@ -142,7 +142,9 @@ function tellCall(span) {
     before: span.faults,
     faults,
     failed: span.error,
-    saved: !span.error && attempts.some((attempt) => attempt.failed),
+    saved: !span.error && attempts.some((attempt) => attempt.failed) && attempts.some((attempt) => !attempt.failed),
+    // Its headers had gone on before it went wrong: nothing can be retried then.
+    broken: !span.error && attempts.length > 0 && attempts.every((attempt) => attempt.failed),
     reason: span.tags["mesh.reason"] ?? null,
     refused: span.tags["mesh.retry_refused"] ?? null,
   };

@@ -170,7 +170,7 @@ function Badge({ edge, points, rules, chosen }) {
   const plain = parts[0][0] === "plain";
   const [from, to] = points.slice(-2);
   const room = Math.abs(to.x - from.x) - 12;
-  const widthOf = () => parts.map(([, words]) => words).join(" ").length * 6.6 + (plain ? 8 : 16);
+  const widthOf = () => parts.map(([, words]) => words).join(" ").length * 6.6 + (plain ? 8 : 20);
   while (parts.length > 1 && widthOf() > room) parts = parts.slice(0, -1);
   const width = widthOf();
   const x = to.x - Math.sign(to.x - from.x || 1) * (width / 2 + 9);

@@ -109,6 +109,7 @@ function Attempt({ attempt, trace }) {
 
 function Outcome({ call }) {
   if (call.saved) return html`<span class="step saved">the retry saved the call</span>`;
+  if (call.broken) return html`<span class="step lost">the answer broke on its way to the caller</span>`;
   if (!call.failed) return null;
   const why = call.refused ?? call.reason;
   return html`<span class="step lost">the call failed${why ? `: ${String(why).replaceAll("_", " ")}` : ""}</span>`;
