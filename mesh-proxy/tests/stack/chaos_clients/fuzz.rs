@@ -198,8 +198,8 @@ fn picks(most: usize) -> impl Strategy<Value = Vec<(Index, Index)>> {
 }
 
 /// Does all that is done with a rule before it is in force.
-fn handle(rule: Rule) -> bool {
-    let json = serde_json::to_string(&rule).unwrap();
+fn handle(rule: &Rule) -> bool {
+    let json = serde_json::to_string(rule).unwrap();
     // As text: a shape that is no number, which is refused below, is not equal to itself.
     let again: Rule = serde_json::from_str(&json).unwrap();
     assert_eq!(serde_json::to_string(&again).unwrap(), json);
@@ -238,7 +238,7 @@ proptest! {
                 serde_saphyr::from_str::<Rule>(&text).map_err(|error| error.to_string()),
             ] {
                 match read {
-                    Ok(rule) => { handle(rule); }
+                    Ok(rule) => { handle(&rule); }
                     Err(words) => prop_assert!(!words.is_empty()),
                 }
             }
@@ -258,7 +258,7 @@ proptest! {
         let json = serde_json::from_value::<Rule>(raw.clone());
         prop_assert_eq!(yaml.is_ok(), json.is_ok(), "{}: {:?} {:?}", raw, yaml.err(), json.err());
         if let Ok(rule) = json {
-            handle(rule);
+            handle(&rule);
         }
     }
 }
@@ -294,7 +294,7 @@ async fn a_rule_that_passes_the_check_never_makes_the_sidecar_stumble() {
         let (Some(at_edge), Some(at_node)) = (at_edge, at_node) else {
             continue;
         };
-        if !(handle(at_edge.clone()) && handle(at_node.clone())) {
+        if !(handle(&at_edge) && handle(&at_node)) {
             continue;
         }
         (tried, revision) = (tried + 1, revision + 1);

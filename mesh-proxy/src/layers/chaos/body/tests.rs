@@ -386,7 +386,10 @@ async fn a_truncated_body_breaks_off_by_a_fault_and_says_where() {
     let error = body.frame().await.unwrap().unwrap_err();
     let first: &dyn std::error::Error = &error;
     let mut causes = std::iter::successors(Some(first), |cause| cause.source());
-    assert!(causes.any(|cause| cause.is::<ProxyError>()), "{error}");
+    assert!(
+        causes.any(<dyn std::error::Error>::is::<ProxyError>),
+        "{error}"
+    );
     assert!(body.is_end_stream() && body.frame().await.is_none());
     assert_eq!(bench.affected(), 0);
     let record = bench.record();
@@ -507,7 +510,7 @@ async fn a_rule_that_ends_lets_go_of_bodies_at_once() {
         let bench = Bench::new();
         let body = worked(vec![7; 1000].into(), works(&bench));
         assert_eq!(bench.affected(), 1);
-        let (ended, _) = tokio::join!(pieces(body), async {
+        let (ended, ()) = tokio::join!(pieces(body), async {
             tokio::time::sleep(Duration::from_secs(5)).await;
             bench.end();
         });
