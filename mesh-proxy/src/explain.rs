@@ -43,8 +43,11 @@ pub struct Explanation {
     /// Where a copy may go.
     pub mirror: Option<Mirror>,
     /// Chaos rules that can strike it: those of its edges, and those of the services
-    /// that it goes to, which strike at their sidecars.
+    /// that it goes to (and of their instances, where they are called as the console
+    /// calls them, `payments-2`), which strike at their sidecars.
     pub faults: Vec<Rule>,
+    /// Chaos rules of the same places whose conditions it does not meet.
+    pub spared_by: Vec<SparedBy>,
     /// The most that it can cost.
     pub worst_case: WorstCase,
 }
@@ -56,6 +59,15 @@ pub struct PassedOver {
     pub route: String,
     /// The first of its conditions that does not hold.
     pub because: String,
+}
+
+/// A chaos rule that is on where the request goes, and is not for this request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SparedBy {
+    /// Id of the rule.
+    pub rule: String,
+    /// Key of the first of its conditions that does not hold, as `match.methods` or `arm`.
+    pub key: &'static str,
 }
 
 /// A cluster that a request may go to.
@@ -149,7 +161,9 @@ pub struct Limits {
 ///
 /// Latency: `min(deadline, attempts × attempt_timeout + pauses + delays)`. The pauses
 /// are the bounds of the backoff, `min(backoff_cap, backoff_base × 2^(n-1))` after the
-/// n-th attempt; the delays those of chaos rules of position `request`. Without an
+/// n-th attempt; the delays those of chaos rules of position `request`, at their longest:
+/// where that has no end, as that of a normal distribution, or a rule hangs, it is the
+/// deadline. Faults of attempts end with these. Without an
 /// attempt timeout one attempt may take all the time. What an upstream asks for with
 /// `Retry-After` is not counted: it can stretch the pauses up to the deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

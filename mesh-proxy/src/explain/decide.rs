@@ -5,12 +5,16 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderMap, Method, Uri};
 
 use super::{
-    DirectAnswer, Explanation, Limits, PassedOver, Retries, Rewritten, Target, Times, why, worst,
+    DirectAnswer, Explanation, Limits, PassedOver, Retries, Rewritten, SparedBy, Target, Times,
+    why, worst,
 };
 use crate::{
     client::is_idempotent,
-    config::{Place, Policy, Position, RetryPolicy, Route, Rule, Split},
-    layers::retry::condition_names,
+    config::{Place, Policy, RetryPolicy, Route, Rule, Split},
+    layers::{
+        chaos::matching::{Matcher as Conditions, Subject},
+        retry::condition_names,
+    },
     names,
     paths::normal,
     policy::{authority, part, place},
@@ -96,7 +100,7 @@ impl Sketch<'_> {
             };
         }
         let targets = self.targets();
-        let faults = self.faults(&targets);
+        let (faults, spared_by) = self.faults(&targets);
         let (repeatable, because) = self.repeatable();
         let deadline = self.deadline();
         Explanation {
@@ -111,6 +115,7 @@ impl Sketch<'_> {
             worst_case: worst::case(route, repeatable, deadline, &faults),
             targets,
             faults,
+            spared_by,
             ..shared
         }
     }
@@ -223,18 +228,65 @@ impl Sketch<'_> {
         )
     }
 
-    fn faults(&self, targets: &[Target]) -> Vec<Rule> {
+    /// Rules that are on where the request goes: those that can strike it, and the others.
+    fn faults(&self, targets: &[Target]) -> (Vec<Rule>, Vec<SparedBy>) {
+        let changes = Changes::compile(self.route, &self.matcher.path);
+        let changes = changes.ok().flatten();
+        let uri = changes.as_ref().and_then(|it| it.uri(self.url)?.ok());
+        let mut headers = self.asked.headers.clone();
+        if let Some(changes) = &changes {
+            changes.edit_request(&mut headers);
+        }
+        let subject = Subject {
+            method: self.asked.method,
+            path: uri.as_ref().unwrap_or(self.url).path(),
+            headers: &headers,
+            route: &self.route.name,
+            caller: self.service,
+            peer: None,
+        };
+        let (mut faults, mut spared_by) = (Vec::new(), Vec::new());
+        for rule in self.rules_towards(targets) {
+            match Conditions::of(&without_proofs(rule)).meets(&subject) {
+                Ok(()) => faults.push(rule.clone()),
+                Err(miss) => spared_by.push(SparedBy {
+                    rule: rule.id.clone(),
+                    key: miss.key,
+                }),
+            }
+        }
+        (faults, spared_by)
+    }
+
+    fn rules_towards(&self, targets: &[Target]) -> impl Iterator<Item = &Rule> {
         let goes_to = |name: &str| targets.iter().any(|target| target.cluster == name);
-        let strikes = |rule: &&Rule| match &rule.place {
+        let is_there = move |rule: &&Rule| match &rule.place {
             Place::Edge {
                 source,
                 destination,
             } => source == self.service && goes_to(destination),
-            Place::Node(name) => rule.position == Position::Attempt && goes_to(name),
+            Place::Node(name) => goes_to(name) || instance_of(name).is_some_and(goes_to),
         };
         let enabled = self.policy.chaos.iter().filter(|rule| rule.enabled);
-        enabled.filter(strikes).cloned().collect()
+        enabled.filter(is_there)
     }
+}
+
+/// The service of an instance that is called as the console calls them.
+fn instance_of(name: &str) -> Option<&str> {
+    let (service, number) = name.rsplit_once('-')?;
+    number.parse::<u16>().ok().map(|_| service)
+}
+
+/// What a connection would prove is not known here: callers that only a certificate can
+/// tell are taken to be asked for this one.
+fn without_proofs(rule: &Rule) -> Cow<'_, Rule> {
+    if !rule.matches.callers.iter().any(|it| it.contains("://")) {
+        return Cow::Borrowed(rule);
+    }
+    let mut rule = rule.clone();
+    rule.matches.callers.clear();
+    Cow::Owned(rule)
 }
 
 fn retries(retry: &RetryPolicy, allowed: bool, because: String) -> Retries {

@@ -126,3 +126,76 @@ fn answers_of_the_sidecar_cost_nothing() {
         "{none}"
     );
 }
+
+/// Rules of one edge and its node, with what each has of its own.
+const FAULTS: &str = "
+clusters: { payments: { endpoints: ['10.0.0.1:80'] } }
+routes: [{ name: all, match: {}, cluster: payments, rewrite: { path: /v2/charges }, deadline: 9s, attempt_timeout: 1s }]
+chaos:
+  - { id: tail, where: gateway -> payments, position: request, delay: 'uniform:1s:2s', match: { path: /v2/charges }, percent_of: { delay: 5 } }
+  - { id: armed, where: payments, arm: baggage, abort: 'grpc:UNAVAILABLE', throttle: 1KiB/s, percent: 50, max_affected: 3 }
+  - { id: one, where: payments-2, reset: true, corrupt: 64B, percent: 10, first_attempts: 1, schedule: { on: 1s, off: 1s } }
+  - { id: proven, where: payments, truncate: 10B, match: { callers: ['spiffe://shop/sa/gateway'] } }
+  - { id: reads, where: gateway -> payments, hang: true, match: { methods: [GET] } }
+  - { id: old, where: gateway -> payments, hang: true, match: { path: /charges } }
+";
+
+#[test]
+fn rules_are_told_apart_by_whether_they_are_for_this_request() {
+    let policy = serde_saphyr::from_str(FAULTS).unwrap();
+    let url = Uri::from_static("http://payments/charges");
+    let told = |baggage: &'static str| {
+        let headers = [(
+            http::HeaderName::from_static("baggage"),
+            baggage.parse().unwrap(),
+        )];
+        explain(
+            &policy,
+            "gateway",
+            &Method::POST,
+            &url,
+            &headers.into_iter().collect(),
+        )
+    };
+    let plain = told("user=ann");
+    let spared: Vec<_> = plain
+        .spared_by
+        .iter()
+        .map(|it| (&*it.rule, it.key))
+        .collect();
+    assert_eq!(
+        spared,
+        [
+            ("armed", "arm"),
+            ("reads", "match.methods"),
+            ("old", "match.path")
+        ]
+    );
+    // One attempt, and the longest of the pause before it.
+    assert_eq!(plain.worst_case.latency, Duration::from_secs(3));
+    let armed = told("mesh.chaos=armed");
+    assert_eq!(armed.spared_by.len(), 2);
+    let text = armed.to_string();
+    let chaos: Vec<&str> = text.lines().filter(|line| line.contains("chaos")).collect();
+    insta::assert_snapshot!(chaos.join("\n"));
+}
+
+#[test]
+fn a_pause_without_an_end_is_bounded_by_the_deadline() {
+    for fault in ["delay: 'exponential:1ms'", "hang: true", "delay: 30s"] {
+        let yaml = FAULTS.replace(
+            "hang: true, match: { methods: [GET] }",
+            &format!("position: request, {fault}"),
+        );
+        let policy = serde_saphyr::from_str(&yaml).unwrap();
+        let url = Uri::from_static("http://payments/charges");
+        let found = explain(
+            &policy,
+            "gateway",
+            &Method::POST,
+            &url,
+            &http::HeaderMap::new(),
+        );
+        assert_eq!(found.worst_case.latency, Duration::from_secs(9), "{fault}");
+    }
+}

@@ -1,5 +1,7 @@
 //! An explanation for people: a line for each thing that is decided.
 
+mod faults;
+
 use std::{
     fmt::{self, Display, Formatter},
     time::Duration,
@@ -7,8 +9,7 @@ use std::{
 
 use humantime::format_duration;
 
-use super::{Explanation, Limits, Retries, Target, Times};
-use crate::config::Rule;
+use super::{Explanation, Limits, Retries, SparedBy, Target, Times};
 
 impl Display for Explanation {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
@@ -72,7 +73,10 @@ impl Explanation {
             )?;
         }
         for rule in &self.faults {
-            fault(rule, to)?;
+            faults::write(rule, to)?;
+        }
+        for SparedBy { rule, key } in &self.spared_by {
+            write!(to, "\n  chaos {rule}: not for this request, by its `{key}`")?;
         }
         let (attempts, latency) = (self.worst_case.attempts, self.worst_case.latency);
         write!(
@@ -150,21 +154,6 @@ fn limits(limits: &Limits, to: &mut Formatter<'_>) -> fmt::Result {
     }
     match limits.max_body {
         Some(most) => write!(to, "\n  limit: bodies of {most} bytes"),
-        None => Ok(()),
-    }
-}
-
-fn fault(rule: &Rule, to: &mut Formatter<'_>) -> fmt::Result {
-    write!(
-        to,
-        "\n  chaos {} on {}: {} %",
-        rule.id, rule.place, rule.percent
-    )?;
-    if let Some(delay) = rule.delay {
-        write!(to, ", delay {delay}")?;
-    }
-    match &rule.abort {
-        Some(abort) => write!(to, ", abort {abort}"),
         None => Ok(()),
     }
 }

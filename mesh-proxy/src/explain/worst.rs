@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::WorstCase;
-use crate::config::{Position, RetryPolicy, Route, Rule};
+use crate::config::{FaultKind, Position, RetryPolicy, Route, Rule};
 
 pub(super) fn case(
     route: &Route,
@@ -16,8 +16,8 @@ pub(super) fn case(
     let delays: Duration = faults
         .iter()
         .filter(|rule| rule.position == Position::Request)
-        .filter_map(|rule| rule.delay.map(|delay| delay.mean()))
-        .sum();
+        .map(|rule| longest(rule).unwrap_or(deadline))
+        .fold(Duration::ZERO, Duration::saturating_add);
     let pauses = route
         .retry
         .as_ref()
@@ -29,6 +29,18 @@ pub(super) fn case(
     WorstCase {
         attempts,
         latency: all.min(deadline),
+    }
+}
+
+/// Longest that a rule holds a request; none: nobody can tell.
+fn longest(rule: &Rule) -> Option<Duration> {
+    let strikes = |kind| rule.percent_of(kind) > 0.0;
+    if rule.hang && strikes(FaultKind::Hang) {
+        return None;
+    }
+    match rule.delay.filter(|_| strikes(FaultKind::Delay)) {
+        Some(delay) => delay.longest(),
+        None => Some(Duration::ZERO),
     }
 }
 

@@ -10,8 +10,12 @@ const MAX_BYTES: usize = 8192;
 /// Most members, by the specification.
 const MAX_MEMBERS: usize = 64;
 
+/// What the mesh's own members begin with.
+const OWN: &[u8] = b"mesh.";
+
 /// Keeps the first members that fit into the specification's limits (64 members,
-/// 8192 bytes in all); headers within them are not touched.
+/// 8192 bytes in all), the mesh's own before all others; headers within the limits are
+/// not touched.
 pub fn trim_baggage(headers: &mut HeaderMap) {
     let all = headers.get_all(BAGGAGE);
     let bytes: usize = all.iter().map(|value| value.len() + 1).sum();
@@ -34,13 +38,14 @@ fn count_members(value: &[u8]) -> usize {
 
 fn trimmed(headers: &HeaderMap) -> Vec<u8> {
     let mut kept: Vec<u8> = Vec::with_capacity(MAX_BYTES);
-    let members = headers
+    let (own, others): (Vec<_>, Vec<_>) = headers
         .get_all(BAGGAGE)
         .iter()
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
         .map(<[u8]>::trim_ascii)
-        .filter(|member| !member.is_empty());
-    for member in members.take(MAX_MEMBERS) {
+        .filter(|member| !member.is_empty())
+        .partition(|member| member.starts_with(OWN));
+    for member in own.into_iter().chain(others).take(MAX_MEMBERS) {
         let comma = usize::from(!kept.is_empty());
         if kept.len() + comma + member.len() > MAX_BYTES {
             break;
@@ -79,6 +84,16 @@ mod tests {
         assert_eq!(kept.split(',').count(), 64, "64 members of 100 bytes fit");
         let huge = format!("a=1,b={}", "x".repeat(9000));
         assert_eq!(trim(&huge), "a=1");
+    }
+
+    #[test]
+    fn the_meshs_own_members_are_kept_before_all_others() {
+        let others = vec!["k=v"; 80].join(",");
+        let kept = trim(&format!("{others},mesh.chaos=slow,a=b"));
+        assert!(kept.starts_with("mesh.chaos=slow,k=v"), "{kept}");
+        assert_eq!(kept.split(',').count(), 64);
+        let huge = format!("b={},mesh.chaos=slow", "x".repeat(9000));
+        assert_eq!(trim(&huge), "mesh.chaos=slow");
     }
 
     #[test]

@@ -56,6 +56,16 @@ impl Delay {
         }
     }
 
+    /// Longest that can be drawn; none: the distribution has no end.
+    #[must_use]
+    pub fn longest(&self) -> Option<Duration> {
+        match *self {
+            Self::Fixed(length) => Some(length),
+            Self::Uniform { to, .. } => Some(to),
+            Self::Normal { .. } | Self::Exponential { .. } | Self::Pareto { .. } => None,
+        }
+    }
+
     fn parse_named(kind: &str, rest: &str) -> Result<Self, String> {
         let mut parts = rest.split(':').map(str::trim);
         let mut next = |what: &str| {
