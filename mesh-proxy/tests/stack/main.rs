@@ -17,6 +17,7 @@ mod chaos_clients;
 mod chaos_edge;
 mod chaos_node;
 mod chaos_safety;
+mod chaos_scope;
 mod chaos_verdict;
 mod control;
 mod deadline;

@@ -56,6 +56,16 @@ async fn exchange(
     })
 }
 
+/// Asks over a connection of its own.
+pub(crate) async fn ask(
+    address: SocketAddr,
+    client: &Arc<ClientConfig>,
+    request: Request<AnyBody>,
+) -> Answer {
+    let stream = connect(address, client).await.unwrap();
+    exchange(stream, request).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_callers_certificate_says_who_it_is_whatever_it_claims() {
     let (app, pki) = (App::fine().await, Pki::new());

@@ -1,6 +1,6 @@
 //! Rules against a mesh: what does not exist there is named, with what does.
 
-use super::MeshFile;
+use super::{MeshFile, Rule};
 
 const MESH: &str = "mesh: m
 services:
@@ -195,4 +195,26 @@ fn testers_of_a_service_that_is_no_entry_are_pointed_out() {
             "services.b.inbound.testers.networks[0]"
         ]
     );
+}
+
+#[test]
+fn the_example_of_the_page_is_a_sound_rule_of_the_shop() {
+    let page = include_str!("../../../../docs/chaos.md");
+    let (_, example) = page.split_once("```yaml\nchaos:\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let rules: Vec<Rule> = serde_saphyr::from_str(example).unwrap();
+    let shop = MeshFile::parse(include_str!("../../../../mesh.yaml")).unwrap();
+    assert_eq!(shop.check_rule(&rules[0]), []);
+    let said = serde_json::to_value(&rules[0]).unwrap();
+    for key in [
+        "match",
+        "arm",
+        "percent_of",
+        "first_attempts",
+        "max_affected",
+        "schedule",
+        "guard",
+    ] {
+        assert!(said.get(key).is_some(), "{key}");
+    }
 }
