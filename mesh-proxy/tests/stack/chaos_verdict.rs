@@ -97,7 +97,7 @@ async fn two_runs_with_one_seed_fault_the_same_requests_and_each_fault_draws_for
 async fn outside_its_place_and_conditions_a_rule_has_no_effect() {
     let rule = "{ id: narrow, where: orders -> payments, \
         match: { methods: [POST], path_prefix: /pay, headers: [{ name: x-user, exact: ann }] }, \
-        abort: 503, response_headers: { set: { x-marked: '1' } } }";
+        abort: 503, percent_of: { abort: 50 }, response_headers: { set: { x-marked: '1' } } }";
     let mut caller = Caller::under(rule).await;
     for number in 0..10_000_u32 {
         let (host, path) = if number % 2 == 0 {

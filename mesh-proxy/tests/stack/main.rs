@@ -15,6 +15,7 @@ mod chain;
 mod chaos;
 mod chaos_clients;
 mod chaos_edge;
+mod chaos_metrics;
 mod chaos_node;
 mod chaos_safety;
 mod chaos_scope;
