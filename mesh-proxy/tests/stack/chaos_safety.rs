@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     control::{Console, beat},
     process::{Folder, Ports, Running},
-    support::{App, Proxy, get, policy, post, send, within},
+    support::{App, Proxy, get, policy, post, send, text, within},
 };
 
 const EDGE: &str = "
@@ -153,6 +153,32 @@ async fn a_halt_of_nothing_is_none() {
     let proxy = Proxy::outbound(with_rules(&app, ""));
     assert_eq!(halt(&proxy).await, r#"{"halted":0}"#);
     assert_eq!(proxy.admin("/chaos").await["halted"], false);
+}
+
+#[tokio::test]
+async fn a_halt_lets_go_of_requests_and_bodies_that_are_held() {
+    for fault in [
+        "delay: 1h",
+        "hang: true",
+        "chunk_delay: 1h",
+        "throttle: 1B/s",
+    ] {
+        let app = App::answering(|_, _| text(StatusCode::OK, "a body of some length")).await;
+        let rule = format!("{{ id: held, where: orders -> payments, {fault}, for: 2h }}");
+        let proxy = Proxy::outbound(with_rules(&app, &rule));
+        let held = task::spawn("held", send(proxy.out(), get("payments", "/")));
+        loop {
+            let rules = proxy.admin("/chaos").await["rules"].take();
+            if rules[0]["receipt"]["held"] == 1 {
+                break;
+            }
+        }
+        assert_eq!(halt(&proxy).await, r#"{"halted":1}"#);
+        let begin = Instant::now();
+        let answer = within(held).await.unwrap();
+        assert_eq!(answer.body, "a body of some length", "{fault}");
+        assert!(begin.elapsed() < Duration::from_secs(10), "{fault}");
+    }
 }
 
 /// Requests that are held when the signal comes.
