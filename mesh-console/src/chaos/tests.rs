@@ -233,3 +233,26 @@ async fn unknown_ids_are_answered_with_the_known() {
         "{error}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_judges_what_went_by_since_its_rule_was_turned_on() {
+    let chaos = open(MESH, Clock::tokio(), None);
+    let guarded = "{ id: g, where: b, abort: 503, for: 1m, guard: { watch: a -> b, min_success: 95, min_requests: 20 } }";
+    chaos.put(rule(guarded)).await.unwrap();
+    let watch = async |requests: f64, failed: f64, most: u64| {
+        tokio::time::advance(Duration::from_secs(4)).await;
+        let measure = |_: &_, since: Duration| {
+            assert_eq!(since.as_secs(), most);
+            Watched { requests, failed }
+        };
+        chaos.guard(measure).await;
+        in_force(&chaos).len()
+    };
+    assert_eq!(watch(19.0, 19.0, 4).await, 1, "too few to say anything");
+    assert_eq!(watch(100.0, 5.0, 8).await, 1, "just enough succeed");
+    assert_eq!(watch(100.0, 9.0, 10).await, 0);
+    assert_eq!(
+        chaos.activity.list()[0].text,
+        "`g` turned off by its guard: success of a -> b fell to 91 % (floor 95 %)"
+    );
+}
