@@ -71,10 +71,10 @@ mod tests {
     use crate::routing::field::Field;
 
     fn headers<'a>(values: impl IntoIterator<Item = &'a str>) -> HeaderMap {
-        let pairs = values
+        values
             .into_iter()
-            .map(|value| (BAGGAGE, HeaderValue::from_str(value).unwrap()));
-        HeaderMap::from_iter(pairs)
+            .map(|value| (BAGGAGE, HeaderValue::from_str(value).unwrap()))
+            .collect()
     }
 
     fn read(values: &[&str]) -> Vec<String> {

@@ -30,6 +30,6 @@ impl Halts {
                 "SIGUSR1: all chaos rules are off at this sidecar until they change"
             );
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

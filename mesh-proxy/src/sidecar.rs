@@ -200,6 +200,7 @@ impl Sidecar {
     /// Turns all chaos rules off, at this sidecar alone, until whoever sends policies says
     /// something else about them; requests that they hold go on at once. Returns how many
     /// were on.
+    #[must_use]
     pub fn halt_chaos(&self) -> usize {
         self.shared.policy.halt_chaos()
     }

@@ -38,7 +38,7 @@ impl Sidecar {
         })
     }
 
-    fn body(&self, halted: bool, rules: Value) -> Value {
+    fn body(&self, halted: bool, rules: &Value) -> Value {
         let service = self.instance.split('-').next().unwrap();
         json!({
             "service": service, "instance": self.instance,
@@ -48,11 +48,11 @@ impl Sidecar {
 
     async fn report(&self, console: &Running, ends: &Value, seen: u64, struck: u64) {
         let rules = json!([self.rule(ends, seen, struck)]);
-        self.post(console, &self.body(false, rules)).await;
+        self.post(console, &self.body(false, &rules)).await;
     }
 
     async fn halted(&self, console: &Running) {
-        self.post(console, &self.body(true, json!([]))).await;
+        self.post(console, &self.body(true, &json!([]))).await;
     }
 
     async fn post(&self, console: &Running, body: &Value) {
@@ -139,7 +139,7 @@ async fn a_rule_that_matches_nothing_says_what_came_nearest() {
     let one = Sidecar::start(&console, "back-1", 1).await;
     let mut rule = one.rule(&ends, 214, 0);
     rule["nearest"] = json!({ "request": "GET /payments", "key": "match.methods", "met": 0 });
-    one.post(&console, &one.body(false, json!([rule]))).await;
+    one.post(&console, &one.body(false, &json!([rule]))).await;
     assert_eq!(
         receipt(&console).await["nothing"],
         "0 of 214 requests matched; nearest: GET /payments, which does not meet match.methods"
@@ -200,7 +200,7 @@ async fn reports_of_strangers_and_nonsense_are_refused() {
     let console = start().await;
     let ends = turn_on(&console).await;
     let one = Sidecar::start(&console, "back-1", 1).await;
-    let good = one.body(false, json!([one.rule(&ends, 1, 1)]));
+    let good = one.body(false, &json!([one.rule(&ends, 1, 1)]));
     let with = |path: &str, value: Value| {
         let mut body = good.clone();
         *body.pointer_mut(path).unwrap() = value;

@@ -24,6 +24,10 @@ pub use scope::{Arm, Guard, Position, RuleMatch, Schedule};
 /// number of the attempt alone, compared with the share that is in force at the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "faults that take no parameter; each is a key of its own in the file"
+)]
 pub struct Rule {
     /// Name in metrics, spans and messages: lower-case letters, digits and `-`.
     pub id: String,

@@ -171,7 +171,7 @@ impl Builder<'_> {
             hedge: self.raw.hedge.clone(),
             mirror: shared.mirror.clone(),
             changes: shared.changes.clone(),
-            ..self.towards(cluster, edge, limits)
+            ..self.towards(cluster, &edge, limits)
         }
     }
 
@@ -193,7 +193,7 @@ impl Builder<'_> {
             ..Wanted::default()
         };
         let limits = Limits::build(most, whose, old.map(|old| &old.limits));
-        let route = self.towards(cluster, edge, limits);
+        let route = self.towards(cluster, &edge, limits);
         Some(MirrorState {
             share: mirror.percent / 100.0,
             route: Arc::new(route),
@@ -201,10 +201,10 @@ impl Builder<'_> {
     }
 
     /// A route to a cluster that tries once.
-    fn towards(&self, cluster: &Arc<Cluster>, edge: Arc<Edge>, limits: Limits) -> RouteState {
+    fn towards(&self, cluster: &Arc<Cluster>, edge: &Arc<Edge>, limits: Limits) -> RouteState {
         let faults = |position| {
             let posts = Posts::on_edge(self.rules, &self.owner.service, cluster.name(), position);
-            posts.register(&edge);
+            posts.register(edge);
             posts
         };
         RouteState {
@@ -213,7 +213,7 @@ impl Builder<'_> {
             upgrades: self.raw.upgrades,
             request_faults: faults(Position::Request),
             attempt_faults: faults(Position::Attempt),
-            ..RouteState::plain(Arc::clone(&edge), self.times(), limits)
+            ..RouteState::plain(Arc::clone(edge), self.times(), limits)
         }
     }
 

@@ -25,7 +25,16 @@ async fn orders(on: &str, rule: &str) -> (Proxy, App) {
 
 /// A fault, the condition of retries that it meets, what the caller gets who is not
 /// saved, and what the record says of the attempt.
-const TABLE: [(&str, &str, (u16, &str), &str, &str); 6] = [
+type Row = (
+    &'static str,
+    &'static str,
+    (u16, &'static str),
+    &'static str,
+    &'static str,
+);
+
+/// See [`Row`].
+const TABLE: [Row; 6] = [
     (
         "abort: 503",
         "5xx",

@@ -42,8 +42,8 @@ policy:
         let line = format!("{} 0", series(rule, fault));
         assert!(page.lines().any(|it| it == line), "no `{line}` in\n{page}");
     }
-    let fine = within(send(outbound, get("payments", "/"))).await;
-    assert_eq!(fine.status, StatusCode::OK);
+    let slow = within(send(outbound, get("payments", "/"))).await;
+    assert_eq!(slow.status, StatusCode::OK);
     let gone = within(send(outbound, get("payments", "/gone"))).await;
     assert_eq!(gone.reason(), "fault_refuse");
     // Both requests were delayed; no answer was as long as the one that breaks off.

@@ -217,7 +217,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path(), "shop", STEPS).await.unwrap();
         let counting = async || {
-            let began = std::time::Instant::now();
+            let began = tokio::time::Instant::now();
             count(&database).await;
             began.elapsed()
         };

@@ -239,7 +239,7 @@ mod tests {
                 HeaderValue::from_static(value),
             )
         });
-        HeaderMap::from_iter(pairs)
+        pairs.collect()
     }
 
     fn meets(yaml: &str, pairs: &[(&'static str, &'static str)]) -> Result<(), Miss> {

@@ -49,6 +49,10 @@ fn a_sound_rule_has_no_problems() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of mistakes, one after the other"
+)]
 fn each_problem_says_where_it_is_and_what_to_do() {
     for (rest, key, part) in [
         ("", "", "give it a `delay`"),
