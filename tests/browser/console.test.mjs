@@ -9,7 +9,7 @@ import { api, launch, open, orders, relay, restore, rulesInForce, until } from "
 const SERVICES = ["gateway", "users", "products", "inventory", "orders", "payments", "notifications"];
 const RULE = "flaky-payments";
 
-describe("the console's page", { timeout: 240000 }, () => {
+describe("the console's page", { timeout: 480000 }, () => {
   let browser;
   let inForce;
   let traffic;
@@ -266,6 +266,25 @@ describe("the console's page", { timeout: 240000 }, () => {
     assert.equal(await page.locator(".banner.link-lost").isVisible(), false);
     await page.context().close();
     await way.close();
+  });
+
+  test("leads to the same trace in Jaeger's own page, under a policy that lets no script in", async () => {
+    const { trace_id: id } = await until("an order's trace", async () =>
+      (await api("GET", "/api/mesh/traces?service=payments&limit=1"))[0]);
+    const page = await open(browser, { path: `/#/trace/${id}` });
+    const opened = page.context().waitForEvent("page");
+    await page.getByRole("link", { name: "Jaeger" }).last().click();
+    const jaeger = await opened;
+    const complaints = [];
+    jaeger.on("pageerror", (error) => complaints.push(error.message));
+    await jaeger.waitForSelector(".TracePageHeader--title");
+    assert.match(await jaeger.textContent(".TracePageHeader--title"), /POST \/orders/);
+    await jaeger.goto(new URL("/jaeger/search?service=orders&lookback=1h&limit=5", page.url()).href);
+    await jaeger.waitForSelector(".ResultItem");
+    await jaeger.goto(new URL("/jaeger/dependencies", page.url()).href);
+    await jaeger.getByText("payments").first().waitFor(); // its layout is compiled WebAssembly
+    assert.deepEqual(complaints, []);
+    await page.context().close();
   });
 
   for (const scheme of ["dark", "light"]) {

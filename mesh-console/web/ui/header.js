@@ -28,6 +28,8 @@ export function Header({ onHelp }) {
     <nav class="tools" aria-label="Tools">
       ${overview?.shop_url && html`<a class="button quiet" href=${safeUrl(overview.shop_url)} target="_blank" rel="noopener">
         Shop API <${Icon} name="out" /></a>`}
+      <a class="button quiet" href="/jaeger/search" target="_blank" rel="noopener" title="Search and compare traces in Jaeger's own page">
+        Jaeger <${Icon} name="out" /></a>
       <button type="button" class="button quiet square" onClick=${onHelp} aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)">?</button>
       <button type="button" class="button quiet square" onClick=${toggleTheme} aria-label="Switch between dark and light" title="Dark or light (t)">
         <${Icon} name="sun" /></button>
@@ -121,5 +123,5 @@ export function Footer() {
   const share = store.capacity_bytes ? Math.round((store.bytes / store.capacity_bytes) * 100) : 0;
   return html`<footer class="foot muted">Trace store: ${plural(store.traces, "trace")}, ${plural(store.spans, "span")}${", "}
     ${(store.bytes / 1048576).toFixed(1)} of ${Math.round(store.capacity_bytes / 1048576)} MiB (${share} %).${" "}
-    The oldest make room. Jaeger's query API is at <a href="/api/services">/api</a>.</footer>`;
+    The oldest make room. <a href="/jaeger/search">Jaeger's page</a> searches them.</footer>`;
 }

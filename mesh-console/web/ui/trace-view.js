@@ -32,6 +32,7 @@ export function TraceView({ id, span }) {
         <code class="trace-id">${id}</code>
         <button type="button" class="button small" onClick=${() => copy(id, "Trace id")}><${Icon} name="copy" /> id</button>
         <button type="button" class="button small" onClick=${() => copy(location.href, "Link")}><${Icon} name="copy" /> link</button>
+        <a class="button small" href=${`/jaeger/trace/${encodeURIComponent(id)}`} target="_blank" rel="noopener">Jaeger <${Icon} name="out" /></a>
         <a class="button small" href=${`/api/traces/${encodeURIComponent(id)}`} target="_blank" rel="noopener">JSON <${Icon} name="out" /></a>
         <button type="button" class="button small" onClick=${() => go()} title="Close (Esc)"><${Icon} name="close" /> Close</button>
       </div>
