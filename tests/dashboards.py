@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Holds dashboards and rules against the catalogue of metrics and a running mesh.
 
-    tests/dashboards.py                         every metric in a query is in the catalogue
+    tests/dashboards.py                         dashboards show what is in the catalogue,
+                                                all of it and nothing else; variables
+                                                exist, links lead somewhere, and each
+                                                alert has a runbook and tests
     tests/dashboards.py --prometheus URL        ... and every query runs and returns data
 
 A query that may be without data says so: the panel's description then has a
@@ -22,6 +25,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DASHBOARDS = ROOT / "dashboards" / "grafana" / "dashboards"
 RULES = ROOT / "dashboards" / "prometheus" / "rules"
+RULE_TESTS = ROOT / "dashboards" / "prometheus" / "tests"
 CATALOGUE = ROOT / "mesh-telemetry" / "src" / "catalog.rs"
 DATASOURCES = {"prometheus", "jaeger"}
 
@@ -33,6 +37,13 @@ SCRAPE_LABELS = {"job", "instance", "service_name", "service_instance_id", "mesh
 HISTOGRAM_SUFFIX = re.compile(r"_(bucket|sum|count)$")
 BY_CLAUSE = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
 MATCHERS = re.compile(r"\{[^}]*\}")
+# level:metric:operation, as recording rules are named.
+RECORDED = re.compile(r"\b\w+(?::\w+)+\b")
+VARIABLE = re.compile(r"\$\{?(\w+)")
+# Metrics that no panel shows, and why.
+NOT_SHOWN = {
+    "process_virtual_memory_max_bytes": "a limit of the system, without end nearly everywhere",
+}
 
 
 def catalogue():
@@ -58,14 +69,22 @@ def queries():
                 yield file.name, panel, target
 
 
-def substitute(expression):
-    """What Grafana fills in before it sends a query, for a page with all edges."""
+def variables_of(dashboard):
+    """What each variable stands for when the page opens: one value, or all."""
+    values = {}
+    for variable in dashboard["templating"]["list"]:
+        values[variable["name"]] = variable["allValue"] if variable["includeAll"] else variable["current"]["value"]
+    return values
+
+
+def substitute(expression, values):
+    """What Grafana fills in before it sends a query, when the page opens."""
     expression = expression.replace("$__rate_interval", "20s").replace("$__interval", "5s").replace("$__range", "1m")
-    return re.sub(r"\$\{?(source|destination)(:[a-z]+)?\}?", ".*", expression)
+    return re.sub(r"\$\{?(\w+)(:[a-z]+)?\}?", lambda found: values[found[1]], expression)
 
 
 def metrics_in(expression):
-    bare = BY_CLAUSE.sub("", MATCHERS.sub("", expression))
+    bare = BY_CLAUSE.sub("", MATCHERS.sub("", RECORDED.sub("", expression)))
     return {name for name in METRIC.findall(bare)}
 
 
@@ -99,6 +118,102 @@ def check_shape():
                 yield f"{where}: the first threshold must have the value null"
 
 
+def strings(value):
+    """Every text in a piece of JSON."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from strings(one)
+    elif isinstance(value, str):
+        yield value
+
+
+def check_variables():
+    """Every variable in a query or link is declared, and every declared one is used."""
+    for file in sorted(DASHBOARDS.glob("*.json")):
+        dashboard = json.loads(file.read_text())
+        declared = set(variables_of(dashboard))
+        used = set()
+        for panel in panels_of(dashboard):
+            names = {name for text in strings(panel) for name in VARIABLE.findall(text) if not name.startswith("__")}
+            for name in sorted(names - declared):
+                yield f"{file.name}: panel '{panel['title']}': ${name} is no variable of this dashboard"
+            used |= names
+        for variable in dashboard["templating"]["list"]:
+            used |= set(VARIABLE.findall(query_of(variable)))
+        for name in sorted(declared - used):
+            yield f"{file.name}: no query uses the variable {name}"
+
+
+def check_links():
+    """A link to a dashboard names one that there is, and variables that it has."""
+    pages = {}
+    for file in sorted(DASHBOARDS.glob("*.json")):
+        dashboard = json.loads(file.read_text())
+        pages[dashboard["uid"]] = (file.name, dashboard)
+    for uid, (file, dashboard) in pages.items():
+        for link in sorted({text for text in strings(dashboard) if text.startswith("/d/")}):
+            target = link.removeprefix("/d/").split("?")[0]
+            if target not in pages:
+                yield f"{file}: {link} leads to no dashboard"
+                continue
+            missing = set(re.findall(r"[?&]var-(\w+)=", link)) - set(variables_of(pages[target][1]))
+            if missing:
+                yield f"{file}: {link}: {target} has no variable {', '.join(sorted(missing))}"
+        linked = {link["url"].removeprefix("/d/") for link in dashboard["links"] if link["url"].startswith("/d/")}
+        for other in sorted(set(pages) - linked - {uid}):
+            yield f"{file}: no link at its top leads to {other}"
+
+
+def check_recorded():
+    """Recorded series that a panel or a rule reads are recorded by some rule."""
+    recorded = {name for file in RULES.glob("*.yml") for name in re.findall(r"- record: (\S+)", file.read_text())}
+    sources = [(f"{file}: panel '{panel['title']}'", target["expr"]) for file, panel, target in queries()]
+    sources += [(file.name, file.read_text()) for file in sorted(RULES.glob("*.yml"))]
+    for where, text in sources:
+        text = re.sub(r"(?m)^\s*(#|summary|action|runbook).*$", "", MATCHERS.sub("", text))
+        for name in sorted(set(RECORDED.findall(re.sub(r"\[[^]]*\]", "", text))) - recorded):
+            yield f"{where}: {name} is recorded by no rule"
+
+
+def check_alerts():
+    """Each alert says what to do, has a runbook that exists, and tests for firing and staying quiet."""
+    tests = "\n".join(file.read_text() for file in sorted(RULE_TESTS.glob("*.yml")))
+    for file in sorted(RULES.glob("*.yml")):
+        for block in file.read_text().split("- alert: ")[1:]:
+            name = block.split()[0]
+            for key in ("severity", "summary", "action", "runbook"):
+                if not re.search(rf"\b{key}: ", block):
+                    yield f"{file.name}: {name} has no {key}"
+            runbook = re.search(r'runbook: "([^"#]+)#([^"]+)"', block)
+            if runbook and not has_heading(ROOT / runbook[1], runbook[2]):
+                yield f"{file.name}: {name}: {runbook[1]} has no heading {runbook[2]}"
+            if not re.search(rf"alertname: {name}, .*exp_alerts: \[\]", tests):
+                yield f"{file.name}: no test in {RULE_TESTS.relative_to(ROOT)} keeps {name} quiet"
+            if not re.search(rf"alertname: {name}\n", tests):
+                yield f"{file.name}: no test in {RULE_TESTS.relative_to(ROOT)} makes {name} fire"
+
+
+def has_heading(page, anchor):
+    return page.exists() and anchor in (title.lower() for title in re.findall(r"(?m)^#+ (\w+)$", page.read_text()))
+
+
+def check_shown(known):
+    """Every metric of the catalogue is on a panel, or has a reason not to be."""
+    shown = {name for _, _, target in queries() for name in metrics_in(target["expr"])}
+    shown |= {HISTOGRAM_SUFFIX.sub("", name) for name in shown}
+    for name in sorted(set(known) - shown - set(NOT_SHOWN)):
+        yield f"{name} is in {CATALOGUE.relative_to(ROOT)} and on no dashboard"
+    for name in sorted(set(NOT_SHOWN) & shown | set(NOT_SHOWN) - set(known)):
+        yield f"{name} needs no excuse in tests/dashboards.py: it is shown, or gone"
+
+
+def query_of(variable):
+    """The query of a variable; a list of choices has none."""
+    return "" if variable["type"] == "custom" else variable["query"]["query"]
+
+
 def check_names(known):
     """Metrics and labels in dashboards and rules that the catalogue does not have."""
     sources = [(f"{file}: panel '{panel['title']}'", target["expr"]) for file, panel, target in queries()]
@@ -107,12 +222,11 @@ def check_names(known):
         annotations = dashboard["annotations"]["list"]
         sources += [(f"{file.name}: annotation '{one['name']}'", one["expr"]) for one in annotations]
         for variable in dashboard["templating"]["list"]:
-            query = variable["query"]["query"].replace("label_values(", "").split(",")[0]
+            query = query_of(variable).replace("label_values(", "").split(",")[0]
             sources.append((f"{file.name}: variable '{variable['name']}'", query))
     for file in sorted(RULES.glob("*.yml")):
-        lines = [line for line in file.read_text().splitlines() if not re.match(r"\s*(#|- alert|summary|action)", line)]
-        text = re.sub(r"\b\w+(?::\w+)+\b", "", "\n".join(lines))
-        sources.append((file.name, text))
+        lines = [line for line in file.read_text().splitlines() if not re.match(r"\s*(#|- alert|summary|action|runbook)", line)]
+        sources.append((file.name, "\n".join(lines)))
     for where, expression in sources:
         for name in sorted(metrics_in(expression)):
             if name not in known and HISTOGRAM_SUFFIX.sub("", name) not in known:
@@ -138,10 +252,10 @@ class Prometheus:
         except urllib.error.HTTPError as error:
             raise ValueError(json.load(error).get("error", str(error))) from error
 
-    def samples(self, target):
+    def samples(self, expression, instant):
         """Values of a query: at this moment for a table, over the last minute for a chart."""
-        expression, now = substitute(target["expr"]), time.time()
-        if target.get("instant"):
+        now = time.time()
+        if instant:
             result = self.get("/api/v1/query", query=expression, time=now)["result"]
             return [float(series["value"][1]) for series in result]
         result = self.get("/api/v1/query_range", query=expression, start=now - 60, end=now, step=5)["result"]
@@ -151,22 +265,25 @@ class Prometheus:
 def check_live(prometheus, expected):
     """Every query runs; a panel is filled, or says why it may be empty."""
     filled, quiet = {}, []
+    variables = {file.name: variables_of(json.loads(file.read_text())) for file in DASHBOARDS.glob("*.json")}
     for file, panel, target in queries():
         where = f"{file}: panel '{panel['title']}', query {target['refId']}"
         try:
-            values = [value for value in prometheus.samples(target) if value == value]
+            expression = substitute(target["expr"], variables[file])
+            values = [value for value in prometheus.samples(expression, target.get("instant")) if value == value]
         except ValueError as error:
             yield f"{where}: {error}"
             continue
-        filled.setdefault(panel["title"], False)
-        filled[panel["title"]] |= any(values) if panel["title"] in expected else bool(values)
+        above_zero = filled.setdefault(panel["title"], {})
+        above_zero[file] = above_zero.get(file, False) or any(values)
         if not values and "Empty" not in panel["description"]:
             yield f"{where} returns no data, and the description does not say when it is empty"
         elif not values:
             quiet.append(panel["title"])
     for title in sorted(expected):
-        if not filled.get(title):
-            yield f"panel '{title}' has no data above zero, though this mesh gave it cause"
+        for file, above_zero in filled.get(title, {"no dashboard": False}).items():
+            if not above_zero:
+                yield f"{file}: panel '{title}' has no data above zero, though this mesh gave it cause"
     yield from check_targets(prometheus)
     if quiet:
         print(f"  without data, as their descriptions allow: {', '.join(dict.fromkeys(quiet))}")
@@ -188,7 +305,9 @@ def main():
     parser.add_argument("--expect", metavar="TITLE", action="append", default=[], help="panel that must show more than zero")
     arguments = parser.parse_args()
 
-    problems = list(check_shape()) + list(check_names(catalogue()))
+    known = catalogue()
+    problems = [*check_shape(), *check_names(known), *check_shown(known)]
+    problems += [*check_variables(), *check_links(), *check_recorded(), *check_alerts()]
     count = sum(1 for _ in queries())
     if not count:
         problems.append(f"no dashboards in {DASHBOARDS.relative_to(ROOT)}")

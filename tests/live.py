@@ -51,6 +51,21 @@ FILLED = [
     "Success before and after retry", "Retries, and what they saved", "Retry budget left", "Endpoints", "In flight",
     "Faults by rule", "Delay really injected", "Orders", "Latency of the applications", "Sidecars under control",
     "Revisions in force", "What a sidecar costs", "Spans",
+    # Service, as it opens: orders.
+    "Arriving", "Success as called", "p99 as called", "Calling", "Success of its calls", "p99 of its calls", "Arriving by caller",
+    "Arriving by route and answer", "Latency by caller", "Latency, all of it", "Calls by destination and route", "Latency of calls",
+    "Calls as the code sees them", "Inside the application", "Database operations", "Database latency",
+    # Resilience.
+    "Success before retry", "Success after retry", "Least budget left", "Amplification by edge", "Retries by condition",
+    "Retries that saved a request", "Budget left", "Success after retry: predicted and measured", "Endpoints by state",
+    "Calls and single tries",
+    # Sidecar cost.
+    "Added to a request", "Processor of all sidecars", "Memory of all sidecars", "Under control", "Overhead", "Overhead, all of it",
+    "Processor", "Sidecars and applications", "Open files", "Threads", "Running for", "Virtual memory", "What runs",
+    "Callers' connections", "Upstream connections", "Spans by result", "Control stream", "Policy revision", "Newest policy", "Age of the policy",
+    # Shop.
+    "Orders confirmed", "Orders that do not fail", "Least stock", "Orders by status", "Payments by result", "Charged and confirmed",
+    "Stock", "Requests by application", "Latency by application", "Latency of the applications, all of it", "Databases",
 ]
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
