@@ -5,7 +5,7 @@ mod readings;
 
 use std::borrow::Cow;
 
-pub(crate) use readings::may_be_under;
+pub(crate) use readings::Guarded;
 
 /// Whether `prefix` covers `path` by whole segments: `/orders` covers `/orders`
 /// and `/orders/7`, not `/ordersheet`.

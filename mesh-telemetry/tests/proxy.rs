@@ -48,7 +48,7 @@ fn request() -> Parts {
 fn fault(fault: &'static str) -> FaultInjected {
     FaultInjected {
         replaced_status: (fault == "abort").then_some(503),
-        ..FaultInjected::new(&"flaky-payments".into(), fault, 7, 0.1)
+        ..FaultInjected::new(&"flaky-payments".into(), fault, 7, 0.1, 50.0)
     }
 }
 

@@ -60,11 +60,12 @@ pub struct Rule {
     /// Only the first so many attempts of each request: what comes after them succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_attempts: Option<u32>,
-    /// Only the first so many requests that would be struck, at each sidecar: what
-    /// comes after them succeeds.
+    /// Only the first so many requests (at position `attempt`: attempts) that would be
+    /// struck, at each sidecar: what comes after them succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_requests: Option<u64>,
-    /// Most requests that are affected at the same time, at each sidecar.
+    /// Most requests (at position `attempt`: attempts) that are affected at the same
+    /// time, at each sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_affected: Option<usize>,
     /// Pause before the attempt goes on, as `200ms` or `normal:200ms:50ms`.

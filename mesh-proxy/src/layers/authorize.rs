@@ -4,7 +4,33 @@ use http::Method;
 use mesh_telemetry::proxy::RequestEvent;
 
 use super::passing::Gate;
-use crate::{call::Routed, config::Deny, error::ProxyError, paths::may_be_under};
+use crate::{call::Routed, config::Deny, error::ProxyError, paths::Guarded};
+
+/// A refusal of the policy, ready for requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Denial {
+    /// Empty: all.
+    methods: Vec<String>,
+    /// None: every path.
+    prefix: Option<Guarded>,
+}
+
+impl From<&Deny> for Denial {
+    fn from(raw: &Deny) -> Self {
+        Self {
+            methods: raw.methods.clone(),
+            prefix: raw.path_prefix.as_deref().map(Guarded::new),
+        }
+    }
+}
+
+impl Denial {
+    fn is_of(&self, method: &Method, path: &str) -> bool {
+        let mut methods = self.methods.iter();
+        (self.methods.is_empty() || methods.any(|it| it == method.as_str()))
+            && self.prefix.as_ref().is_none_or(|it| it.may_cover(path))
+    }
+}
 
 /// The layer.
 pub(crate) struct Authorize;
@@ -14,11 +40,8 @@ impl Gate<Routed> for Authorize {
     type Error = ProxyError;
 
     fn pass(&self, routed: Routed) -> Result<Routed, ProxyError> {
-        if denies(
-            &routed.route.deny,
-            routed.request.method(),
-            routed.request.uri().path(),
-        ) {
+        let (method, path) = (routed.request.method(), routed.request.uri().path());
+        if routed.route.deny.iter().any(|it| it.is_of(method, path)) {
             routed.scope.emit(RequestEvent::Denied);
             return Err(ProxyError::Denied);
         }
@@ -26,36 +49,22 @@ impl Gate<Routed> for Authorize {
     }
 }
 
-fn denies(rules: &[Deny], method: &Method, path: &str) -> bool {
-    if rules.is_empty() {
-        return false;
-    }
-    rules.iter().any(|rule| {
-        let method = rule.methods.is_empty() || rule.methods.iter().any(|m| m == method.as_str());
-        method
-            && rule
-                .path_prefix
-                .as_ref()
-                .is_none_or(|prefix| may_be_under(path, prefix))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use http::Method;
 
-    use super::denies;
+    use super::Denial;
     use crate::config::Deny;
 
     #[test]
     fn a_rule_denies_its_path_in_every_disguise() {
-        let rules = [Deny {
+        let denial = Denial::from(&Deny {
             methods: vec!["POST".to_owned()],
             path_prefix: Some("/admin".to_owned()),
-        }];
-        assert!(denies(&rules, &Method::POST, "/admin/users"));
-        assert!(denies(&rules, &Method::POST, "/x/..//%61dmin"));
-        assert!(!denies(&rules, &Method::GET, "/admin"));
-        assert!(!denies(&rules, &Method::POST, "/administer"));
+        });
+        assert!(denial.is_of(&Method::POST, "/admin/users"));
+        assert!(denial.is_of(&Method::POST, "/x/..//%61dmin"));
+        assert!(!denial.is_of(&Method::GET, "/admin"));
+        assert!(!denial.is_of(&Method::POST, "/administer"));
     }
 }

@@ -5,28 +5,37 @@ use super::{decode_once, has_prefix};
 /// How often escapes are decoded: twice encoded paths are an old way round a rule.
 const DECODINGS: usize = 3;
 
-/// Whether the path, in any way in which an application might read it, lies under
-/// `prefix`. Applications disagree on escapes (`%61`, `%2f`, twice encoded), empty and
-/// dot segments, backslashes, parameters of segments (`;v=1`), NUL and case; a deny
-/// rule must hold whichever of them is behind it.
-#[must_use]
-pub(crate) fn may_be_under(path: &str, prefix: &str) -> bool {
-    let prefix = resolved(&decode_once(&prefix.to_ascii_lowercase()), true);
-    if is_plain(path) {
-        return has_prefix(path, &prefix);
+/// A prefix of paths about which an access decision is made.
+#[derive(Clone, Debug)]
+pub(crate) struct Guarded(String);
+
+impl Guarded {
+    /// As a policy writes it.
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self(resolved(&decode_once(&prefix.to_ascii_lowercase()), true))
     }
-    let mut text = path.to_ascii_lowercase();
-    for _ in 0..=DECODINGS {
-        if readings(&text).any(|reading| has_prefix(&reading, &prefix)) {
-            return true;
+
+    /// Whether the path, in any way in which an application might read it, lies under it.
+    /// Applications disagree on escapes (`%61`, `%2f`, twice encoded), empty and dot
+    /// segments, backslashes, parameters of segments (`;v=1`), NUL and case; a deny rule
+    /// must hold whichever of them is behind it.
+    pub(crate) fn may_cover(&self, path: &str) -> bool {
+        if is_plain(path) {
+            return has_prefix(path, &self.0);
         }
-        let decoded = decode_once(&text);
-        if decoded == text {
-            return false;
+        let mut text = path.to_ascii_lowercase();
+        for _ in 0..=DECODINGS {
+            if readings(&text).any(|reading| has_prefix(&reading, &self.0)) {
+                return true;
+            }
+            let decoded = decode_once(&text);
+            if decoded == text {
+                return false;
+            }
+            text = decoded.to_ascii_lowercase();
         }
-        text = decoded.to_ascii_lowercase();
+        false
     }
-    false
 }
 
 /// Whether there is one way only to read it, as nearly always.
@@ -81,7 +90,7 @@ fn resolved(text: &str, dots: bool) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::may_be_under;
+    use super::Guarded;
 
     #[test]
     fn disguises_of_a_path_are_seen_through() {
@@ -111,7 +120,7 @@ mod tests {
             "/admin%20/x",
             "/x/..;/admin",
         ] {
-            assert!(may_be_under(path, "/admin"), "{path}");
+            assert!(Guarded::new("/admin").may_cover(path), "{path}");
         }
         for path in [
             "/administer",
@@ -121,14 +130,14 @@ mod tests {
             "/x;admin",
             "/a%dmin",
         ] {
-            assert!(!may_be_under(path, "/admin"), "{path}");
+            assert!(!Guarded::new("/admin").may_cover(path), "{path}");
         }
     }
 
     proptest! {
         #[test]
         fn no_path_makes_it_panic(path in "[/a-z.%0-9;\\\\\u{e4}]{0,40}") {
-            let _ = may_be_under(&path, "/admin");
+            let _ = Guarded::new("/admin").may_cover(&path);
         }
     }
 }

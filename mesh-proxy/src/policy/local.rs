@@ -10,8 +10,11 @@ use super::{
     testers::Testers,
 };
 use crate::{
-    config::{Deny, Policy},
-    layers::chaos::{post::Posts, rule::Rules},
+    config::Policy,
+    layers::{
+        authorize::Denial,
+        chaos::{post::Posts, rule::Rules},
+    },
 };
 
 /// Name of the one inbound route, in metrics and spans.
@@ -53,7 +56,7 @@ impl Local {
         let before_limits = before.map(|before| &before.external.limits);
         let limits = Limits::build(wanted, whose, before_limits);
         let faults = Posts::on_node(rules, &owner.service, &owner.instance);
-        let deny: Arc<[Deny]> = inbound.deny.as_slice().into();
+        let deny: Arc<[Denial]> = inbound.deny.iter().map(Denial::from).collect();
         let route = |caller: &str| {
             let old = before
                 .map(|before| before.route(Some(caller)))

@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Clusters},
-    config::{self, Deny, Hedge, Position, RetryPolicy},
+    config::{self, Hedge, Position, RetryPolicy},
     layers::{
+        authorize::Denial,
         chaos::{
             post::Posts,
             rule::{Armed, Rules},
@@ -51,7 +52,7 @@ pub(crate) struct RouteState {
     /// Given instead of asking a cluster.
     pub(crate) answer: Option<Answer>,
     /// Refused requests; outbound none.
-    pub(crate) deny: Arc<[Deny]>,
+    pub(crate) deny: Arc<[Denial]>,
 }
 
 /// Where copies go: a route of its own, so that they are balanced, counted and

@@ -83,17 +83,17 @@ routes: [{ name: payments, match: {}, cluster: payments }]
     );
 }
 
-/// Answers one request a connection, says nothing of closing, and closes.
-async fn forgetful() -> SocketAddr {
+/// Answers one request a connection with two bytes of a body that is announced to be so
+/// long, says nothing of closing, and closes.
+async fn closing(announced: usize) -> SocketAddr {
     let listener = TcpListener::bind(FREE).await.unwrap();
     let address = listener.local_addr().unwrap();
-    mesh_telemetry::task::spawn("forgetful", async move {
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {announced}\r\n\r\nok");
+    mesh_telemetry::task::spawn("closing", async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = [0_u8; 4096];
             let _ = stream.read(&mut head).await;
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-                .await;
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
     address
@@ -105,7 +105,7 @@ async fn a_connection_that_died_in_the_pool_is_no_error() {
 clusters: { payments: { endpoints: [$app] } }
 routes: [{ name: payments, match: {}, cluster: payments }]
 ";
-    let proxy = Proxy::outbound(policy(yaml, &[("app", forgetful().await)]));
+    let proxy = Proxy::outbound(policy(yaml, &[("app", closing(2).await)]));
     for _ in 0..20 {
         assert_eq!(
             send(proxy.out(), get("payments", "/")).await.status,
@@ -237,29 +237,13 @@ routes: [{ name: payments, match: {}, cluster: payments }]
     assert_eq!(refused.reason(), "no_healthy_upstream");
 }
 
-/// Announces more than it sends.
-async fn broken_off() -> SocketAddr {
-    let listener = TcpListener::bind(FREE).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    mesh_telemetry::task::spawn("broken_off", async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = [0_u8; 4096];
-            let _ = stream.read(&mut head).await;
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok")
-                .await;
-        }
-    });
-    address
-}
-
 #[tokio::test(start_paused = true)]
 async fn answers_that_break_off_are_failures() {
     let yaml = "
 clusters: { payments: { endpoints: [$app], consecutive_failures: 2 } }
 routes: [{ name: payments, match: {}, cluster: payments }]
 ";
-    let proxy = Proxy::outbound(policy(yaml, &[("app", broken_off().await)]));
+    let proxy = Proxy::outbound(policy(yaml, &[("app", closing(9).await)]));
     for _ in 0..2 {
         let answer = open(proxy.out(), get("payments", "/")).await.unwrap();
         answer.into_body().collect().await.unwrap_err();

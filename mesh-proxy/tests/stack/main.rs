@@ -13,6 +13,7 @@ mod balancing;
 mod bounds;
 mod chain;
 mod chaos;
+mod chaos_bodies;
 mod chaos_clients;
 mod chaos_edge;
 mod chaos_metrics;

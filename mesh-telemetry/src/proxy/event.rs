@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::Direction;
+use super::{Direction, Flags};
 
 /// Something that happened to a request outside its attempts.
 #[derive(Clone, Debug)]
@@ -63,6 +63,13 @@ pub enum RequestEvent {
     Denied,
     /// A fault of position `request`, or at the node, struck.
     Fault(FaultInjected),
+    /// A fault breaks the answer off: attempts that end now were not left by the caller.
+    BrokenOff {
+        /// Bounded code.
+        reason: &'static str,
+        /// Envoy's letters for what it imitates.
+        flags: Flags,
+    },
     /// It came over TLS.
     Secured(Arc<Secured>),
 }
@@ -119,6 +126,8 @@ pub struct FaultInjected {
     pub seed: u64,
     /// What was drawn, 0 to 1.
     pub draw: f64,
+    /// Percentage that was in force: it strikes where a hundred times the draw is below.
+    pub share: f64,
     /// Trace that it was drawn for; none: the request's own.
     pub fate: Option<[u8; 16]>,
     /// Delay that the rule asks for; none: it is no delay, or has no length of its own.
@@ -136,12 +145,13 @@ pub struct FaultInjected {
 impl FaultInjected {
     /// A fault of this kind, which did nothing yet.
     #[must_use]
-    pub fn new(rule: &Arc<str>, fault: &'static str, seed: u64, draw: f64) -> Self {
+    pub fn new(rule: &Arc<str>, fault: &'static str, seed: u64, draw: f64, share: f64) -> Self {
         Self {
             rule: Arc::clone(rule),
             fault,
             seed,
             draw,
+            share,
             fate: None,
             planned: None,
             actual: None,

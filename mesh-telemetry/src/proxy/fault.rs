@@ -86,6 +86,14 @@ impl HeldFault {
     pub fn waited(&mut self, time: Duration) {
         if let Spent::Here(sum) = &mut self.spent {
             *sum = Some(sum.unwrap_or_default() + time);
+            self.pause(time);
+        }
+    }
+
+    /// A fault of an attempt is within its time.
+    fn pause(&self, time: Duration) {
+        if self.attempt.is_none() {
+            self.request.with(|record| record.pause(time));
         }
     }
 
@@ -98,7 +106,11 @@ impl HeldFault {
 impl Drop for HeldFault {
     fn drop(&mut self) {
         let actual = match self.spent {
-            Spent::Since(begin) => Some(begin.elapsed()),
+            Spent::Since(begin) => {
+                let all = begin.elapsed();
+                self.pause(all);
+                Some(all)
+            }
             Spent::Here(sum) => sum,
         };
         self.active.decrement(1.0);

@@ -65,6 +65,17 @@ pub struct AttemptOutcome {
     pub version: Option<http::Version>,
 }
 
+impl AttemptOutcome {
+    /// The same if its answer was left unread because a fault broke it off further up.
+    pub(super) fn broken_off(mut self, (reason, flags): (&'static str, Flags)) -> Self {
+        if self.flags == Flags::DOWNSTREAM_CLOSED {
+            self.flags = flags | Flags::FAULT_ABORT;
+            self.error = Some(reason);
+        }
+        self
+    }
+}
+
 /// Whether a sidecar that answered itself for this reason failed; it did not when the
 /// policy asked for just this answer.
 pub(super) fn is_failure(reason: &str) -> bool {

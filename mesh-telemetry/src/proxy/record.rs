@@ -63,6 +63,8 @@ pub(super) struct Record {
     waiting: Option<(&'static str, Instant)>,
     /// Condition of the last retry made.
     retried: Option<&'static str>,
+    /// A fault of its answer broke that off.
+    broken_off: Option<(&'static str, Flags)>,
     /// Time in retry pauses and in delays of position `request`.
     paused: Duration,
 }
@@ -156,6 +158,7 @@ impl Record {
             refused: false,
             waiting: None,
             retried: None,
+            broken_off: None,
             paused: Duration::ZERO,
         }
     }
@@ -225,6 +228,7 @@ impl Record {
                 self.refused = true;
                 self.edge.shed(reason).increment(1);
             }
+            RequestEvent::BrokenOff { reason, flags } => self.broken_off = Some((reason, flags)),
             RequestEvent::Secured(secured) => self.secured = Some(secured),
             RequestEvent::Denied => {
                 self.refused = true;
@@ -264,16 +268,29 @@ impl Record {
         bytes: Option<u64>,
     ) {
         let notes = match attempt {
-            None => {
-                self.paused += actual.unwrap_or_default();
-                &mut self.notes
-            }
+            None => &mut self.notes,
             Some(index) => &mut self.attempts[index].notes,
         };
         if let Some((_, Note::Fault(fault))) = notes.get_mut(note) {
             fault.actual = actual;
             fault.bytes = bytes.or(fault.bytes);
         }
+    }
+
+    /// A fault held the request back for so long until now. In what an attempt was under
+    /// way, the sidecar did not cost time anyhow.
+    pub(super) fn pause(&mut self, time: Duration) {
+        let now = Instant::now();
+        if self.attempts.iter().any(|attempt| attempt.ended.is_none()) {
+            return;
+        }
+        let last = self
+            .attempts
+            .iter()
+            .filter_map(|attempt| attempt.ended)
+            .max();
+        let alone = last.map_or(time, |last| time.min(now - last));
+        self.paused += alone;
     }
 
     /// Starts an attempt, and says where it is.
@@ -326,7 +343,10 @@ impl Record {
         if attempt.ended.is_some() {
             return;
         }
-        attempt.end(outcome);
+        attempt.end(outcome.map(|outcome| match self.broken_off {
+            Some(by) => outcome.broken_off(by),
+            None => outcome,
+        }));
         if self.direction == Direction::Outbound {
             self.edge.count_attempt(&attempt.outcome, attempt.seconds());
         }

@@ -42,7 +42,7 @@ fn attempt(scope: &RequestScope, number: u32, endpoint: &str) -> AttemptScope {
 }
 
 fn fault(kind: &'static str) -> FaultInjected {
-    FaultInjected::new(&"flaky-payments".into(), kind, 7, 0.125)
+    FaultInjected::new(&"flaky-payments".into(), kind, 7, 0.125, 50.0)
 }
 
 fn abort() -> FaultInjected {

@@ -288,7 +288,11 @@ impl JsonSchema for Abort {
             "description": "An answer instead of the upstream's: an HTTP status, a gRPC status, or one with a body or message of its own.",
             "anyOf": [
                 { "type": "integer", "minimum": 400, "maximum": 599 },
-                { "type": "string", "examples": ["grpc:UNAVAILABLE"] },
+                {
+                    "type": "string",
+                    "pattern": "^([45][0-9]{2}|grpc:\\s*([A-Z_]+|[0-9]{1,2})\\s*)$",
+                    "examples": ["grpc:UNAVAILABLE"],
+                },
                 long,
             ],
         })
@@ -342,7 +346,7 @@ impl JsonSchema for Throttle {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)/s$",
+            "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)(/s)?$",
             "description": "Bytes a second.",
             "examples": ["512B/s", "10KiB/s"],
         })

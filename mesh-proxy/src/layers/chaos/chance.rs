@@ -11,9 +11,10 @@ mod tests;
 
 use std::time::Duration;
 
+use super::draw::{hash, mixed};
 use crate::{
     config::{Delay, FaultKind},
-    random::{Random, mix},
+    random::Random,
 };
 
 /// No pause is longer, however heavy the tail.
@@ -26,16 +27,8 @@ pub(crate) struct Chance(Random);
 impl Chance {
     /// The same parts give the same stream.
     pub(crate) fn of(seed: u64, rule: &str, kind: FaultKind, fate: [u8; 16], attempt: u32) -> Self {
-        let halves = fate.chunks(8).map(|half| {
-            let bits = half.iter();
-            bits.fold(0, |number, &byte| (number << 8) | u64::from(byte))
-        });
-        let texts = [rule, kind.as_str()].map(hash);
-        let parts = texts.into_iter().chain(halves);
-        let start = parts
-            .chain([u64::from(attempt)])
-            .fold(mix(seed), |state, part| mix(state ^ part));
-        Self(Random::seeded(start))
+        let keys = [rule, kind.as_str()].map(|text| hash(text.bytes()));
+        Self(Random::seeded(mixed(seed, keys, fate, attempt)))
     }
 
     /// A number from 0 up to, not including, 1.
@@ -53,13 +46,6 @@ impl Chance {
     fn positive(&mut self) -> f64 {
         1.0 - self.unit()
     }
-}
-
-/// FNV-1a.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// How long this pause is; at most [`LONGEST`].

@@ -10,7 +10,11 @@ use crate::{
 /// [`draw`], changes which requests a recorded experiment hits.
 #[must_use]
 pub(crate) fn fault_key(rule: &str, kind: FaultKind) -> u64 {
-    let bytes = rule.bytes().chain([b'/']).chain(kind.as_str().bytes());
+    hash(rule.bytes().chain([b'/']).chain(kind.as_str().bytes()))
+}
+
+/// FNV-1a.
+pub(super) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -19,15 +23,22 @@ pub(crate) fn fault_key(rule: &str, kind: FaultKind) -> u64 {
 /// A number from 0 up to, not including, 1; below the fault's share it strikes.
 #[must_use]
 pub(crate) fn draw(seed: u64, fault_key: u64, fate: [u8; 16], attempt: u32) -> f64 {
+    unit(mixed(seed, [fault_key], fate, attempt))
+}
+
+/// Everything that a verdict or a stream depends on, as one number.
+pub(super) fn mixed<const N: usize>(
+    seed: u64,
+    keys: [u64; N],
+    fate: [u8; 16],
+    attempt: u32,
+) -> u64 {
     let halves = fate.chunks(8).map(|half| {
         half.iter()
             .fold(0, |number, &byte| (number << 8) | u64::from(byte))
     });
-    let parts = [fault_key]
-        .into_iter()
-        .chain(halves)
-        .chain([u64::from(attempt)]);
-    unit(parts.fold(mix(seed), |state, part| mix(state ^ part)))
+    let parts = keys.into_iter().chain(halves).chain([u64::from(attempt)]);
+    parts.fold(mix(seed), |state, part| mix(state ^ part))
 }
 
 #[cfg(test)]

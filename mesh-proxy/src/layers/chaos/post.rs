@@ -17,8 +17,17 @@ use crate::config::{FaultKind, Place, Position};
 /// Number of kinds of fault.
 pub(super) const KINDS: usize = FaultKind::ALL.len();
 
-/// What was drawn for the kinds of fault that strike, in the order of [`FaultKind::ALL`].
-pub(super) type Hits = [Option<f64>; KINDS];
+/// The kinds of fault that strike, in the order of [`FaultKind::ALL`].
+pub(super) type Hits = [Option<Hit>; KINDS];
+
+/// Why one strikes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    /// What was drawn for it, 0 to 1.
+    pub(super) drawn: f64,
+    /// Its percentage at that time, 0 to 100.
+    pub(super) share: f64,
+}
 
 /// The rules that stand at one place, in their order.
 #[derive(Clone, Debug, Default)]
@@ -146,8 +155,11 @@ impl Post {
         let fate = fate(subject.headers, target.trace_id());
         let mut hits = [None; KINDS];
         for die in &self.dice {
-            let drawn = draw(rule.seed, die.key, fate, attempt);
-            hits[die.kind as usize] = (drawn * 100.0 < die.percent * share).then_some(drawn);
+            let hit = Hit {
+                drawn: draw(rule.seed, die.key, fate, attempt),
+                share: die.percent * share,
+            };
+            hits[die.kind as usize] = (hit.drawn * 100.0 < hit.share).then_some(hit);
         }
         let is_hit = hits.iter().any(Option::is_some);
         (is_hit && !armed.is_over(now)).then_some((hits, fate))

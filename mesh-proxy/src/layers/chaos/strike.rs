@@ -9,7 +9,7 @@ use super::{
     Target,
     body::{Work, Works, afflict},
     chance::{Chance, sample},
-    post::Hits,
+    post::{Hit, Hits},
     receipt::Affected,
     rule::Armed,
     victim::{Mark, Victim},
@@ -145,11 +145,11 @@ impl Strike {
     }
 
     fn fault(&self, kind: FaultKind) -> Option<FaultInjected> {
-        let drawn = self.hits[kind as usize]?;
-        let rule = &self.rule;
+        let Hit { drawn, share } = self.hits[kind as usize]?;
+        let (rule, seed) = (&self.rule, self.rule.rule().seed);
         Some(FaultInjected {
             fate: self.replayed.then_some(self.fate),
-            ..FaultInjected::new(rule.id(), kind.as_str(), rule.rule().seed, drawn)
+            ..FaultInjected::new(rule.id(), kind.as_str(), seed, drawn, share)
         })
     }
 

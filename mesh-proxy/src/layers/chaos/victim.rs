@@ -6,6 +6,8 @@ use mesh_telemetry::proxy::{
     AttemptEvent, AttemptScope, FaultInjected, HeldFault, RequestEvent, RequestScope,
 };
 
+use crate::error::Fault;
+
 /// The record of whom a fault strikes.
 #[derive(Clone, Debug)]
 pub(crate) enum Victim {
@@ -38,7 +40,7 @@ impl Victim {
     }
 }
 
-/// A fault that works on a body. It is written down with the first thing it does: an
+/// A fault that works on a body. It is written down when it begins to do something: an
 /// answer that ends before it would break off met no fault.
 #[derive(Debug)]
 pub(crate) struct Mark {
@@ -57,6 +59,11 @@ impl Mark {
         }
     }
 
+    /// The body is kept back from now on.
+    pub(super) fn waits(&mut self) {
+        self.begun();
+    }
+
     /// The body was kept back for so long.
     pub(super) fn waited(&mut self, time: Duration) {
         if time.is_zero() {
@@ -67,7 +74,18 @@ impl Mark {
         }
     }
 
-    /// So many of its bytes were changed, or came before it broke off.
+    /// The body breaks off after so many bytes, with this fault.
+    pub(super) fn broke_off(&mut self, bytes: u64, fault: &Fault) {
+        self.changed(bytes);
+        if let Victim::Request(scope) = &self.victim {
+            scope.emit(RequestEvent::BrokenOff {
+                reason: fault.reason(),
+                flags: fault.flags(),
+            });
+        }
+    }
+
+    /// So many of its bytes were changed.
     pub(super) fn changed(&mut self, bytes: u64) {
         if let Some(held) = self.begun() {
             held.changed(bytes);

@@ -43,11 +43,11 @@ pub(super) fn attributes(note: &Note, to: &mut impl Attributes) {
 }
 
 fn fault(fault: &FaultInjected, to: &mut impl Attributes) {
-    let seed = i64::try_from(fault.seed).unwrap_or(i64::MAX);
     to.with("rule", (&fault.rule).into());
     to.with("fault", fault.fault.into());
-    to.with("seed", seed.into());
+    seed(fault.seed, to);
     to.with("draw", fault.draw.into());
+    to.with("share", fault.share.into());
     to.maybe("planned_ms", fault.planned.map(milliseconds));
     to.maybe("actual_ms", fault.actual.map(milliseconds));
     to.maybe("replaced_status", fault.replaced_status.map(i64::from));
@@ -60,6 +60,15 @@ fn fault(fault: &FaultInjected, to: &mut impl Attributes) {
     if let Some(fate) = fault.fate {
         let fate = format!("{:032x}", u128::from_be_bytes(fate));
         to.with("fate", fate.as_str().into());
+    }
+}
+
+/// A number where it is one of OTLP, whose numbers end at half of ours; above that its
+/// digits as a text: it must be exact, or the draw cannot be made again.
+fn seed(seed: u64, to: &mut impl Attributes) {
+    match i64::try_from(seed) {
+        Ok(seed) => to.with("seed", seed.into()),
+        Err(_) => to.with("seed", seed.to_string().as_str().into()),
     }
 }
 

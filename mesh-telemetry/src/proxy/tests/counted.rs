@@ -36,6 +36,30 @@ fn a_retried_and_faulted_request_is_counted() {
 }
 
 #[test]
+fn what_a_fault_keeps_back_of_a_body_is_taken_off_the_sidecars_cost_once() {
+    let page = recorded(async {
+        let scope = RequestScope::begin(&Sink::disconnected(), Direction::Outbound, &request(None));
+        scope.set_edge(&edge());
+        let only = attempt(&scope, 1, "127.0.0.1:1");
+        let mut slow = scope.work_fault(fault("throttle"));
+        advance(Duration::from_millis(400)).await;
+        slow.waited(Duration::from_millis(400)); // while the attempt runs
+        only.finish(status(200));
+        advance(Duration::from_millis(600)).await;
+        slow.waited(Duration::from_millis(600)); // of what was read before
+        drop(slow);
+        advance(Duration::from_millis(3)).await;
+        scope.finish(answer(200));
+    });
+    for line in [
+        "mesh_proxy_overhead_seconds_sum{direction=\"outbound\"} 0.003",
+        "mesh_fault_delay_seconds_sum{rule=\"flaky-payments\"} 1",
+    ] {
+        has(&page, line);
+    }
+}
+
+#[test]
 fn delays_and_the_hop_are_not_the_sidecars_cost() {
     let page = recorded(async {
         let scope = RequestScope::begin(&Sink::disconnected(), Direction::Inbound, &request(None));

@@ -22,7 +22,7 @@ mesh.attempts=2 mesh.budget_remaining=0.75
 server.address=127.0.0.1 server.port=14141 http.response.status_code=503 error.type=503 \
 service.peer.name=payments mesh.endpoint=127.0.0.1:14141 mesh.attempt=1 \
 mesh.breaker.state=closed mesh.response_flags=FI
-    * mesh.fault rule=flaky-payments fault=abort seed=7 draw=0.125 replaced_status=503
+    * mesh.fault rule=flaky-payments fault=abort seed=7 draw=0.125 share=50 replaced_status=503
     * mesh.ejected reason=consecutive_failures
   attempt payments CLIENT http.request.method=POST url.full=http://127.0.0.1:14151/payments \
 server.address=127.0.0.1 server.port=14151 http.request.resend_count=1 \
@@ -93,7 +93,7 @@ inbound POST /payments SERVER ERROR mesh.source=orders mesh.destination=payments
 mesh.route=inbound http.request.method=POST url.path=/payments network.protocol.version=1.1 \
 http.response.status_code=500 error.type=500 mesh.response_flags=FI url.scheme=http server.address=payments \
 mesh.endpoint=127.0.0.1:14150
-  * mesh.fault rule=flaky-payments fault=abort seed=7 draw=0.125 replaced_status=503
+  * mesh.fault rule=flaky-payments fault=abort seed=7 draw=0.125 share=50 replaced_status=503
 ";
     assert_eq!(finished.describe(), expected);
     let own = finished.spans()[0].span_context.span_id().to_string();
@@ -204,11 +204,31 @@ async fn a_fault_in_a_body_tells_what_it_became() {
     let text = sink_text(&spans);
     let fate = "ab".repeat(16);
     for event in [
-        format!("fault=corrupt seed=7 draw=0.125 bytes=3 fate={fate}\n"),
-        "fault=truncate seed=7 draw=0.125 bytes=100\n".to_owned(),
+        format!("fault=corrupt seed=7 draw=0.125 share=50 bytes=3 fate={fate}\n"),
+        "fault=truncate seed=7 draw=0.125 share=50 bytes=100\n".to_owned(),
         "mesh.response_flags=FI,DI".to_owned(),
     ] {
         assert!(text.contains(&event), "no `{event}` in\n{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seed_is_told_exactly_also_where_it_is_no_number_of_otlp() {
+    let sink = Sink::disconnected();
+    for (seed, text) in [
+        (7, "seed=7 "),
+        (i64::MAX as u64, "seed=9223372036854775807 "),
+        (u64::MAX, "seed=18446744073709551615 "),
+    ] {
+        let scope = RequestScope::begin(&sink, Direction::Outbound, &request(None));
+        let struck = FaultInjected {
+            seed,
+            ..fault("abort")
+        };
+        scope.emit(RequestEvent::Fault(struck));
+        scope.finish(answer(200));
+        let told = sink.take().remove(0).describe();
+        assert!(told.contains(text), "no `{text}` in\n{told}");
     }
 }
 

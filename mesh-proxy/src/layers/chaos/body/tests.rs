@@ -57,7 +57,7 @@ impl Bench {
     }
 
     fn work<T>(&self, kind: FaultKind, what: T) -> Work<T> {
-        let fault = FaultInjected::new(self.rule().id(), kind.as_str(), 0, 0.0);
+        let fault = FaultInjected::new(self.rule().id(), kind.as_str(), 0, 0.0, 100.0);
         Work {
             what,
             held: Mark::new(Victim::Request(self.scope.clone()), fault),
@@ -343,6 +343,23 @@ async fn a_reader_who_comes_late_gets_little_at_once() {
             .len();
     }
     assert!(at_once <= 1024 / 10 + 1, "{at_once} bytes at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_written_down_as_kept_back_from_the_first_pause_on() {
+    for slow in ["chunk_delay", "throttle"] {
+        let bench = Bench::new();
+        let works = match slow {
+            "throttle" => bench.throttling(1),
+            _ => bench.delaying("1h"),
+        };
+        let mut body = worked("hello".into(), works);
+        let moment = Duration::from_millis(10);
+        assert!(timeout(moment, body.frame()).await.is_err());
+        let record = bench.record();
+        assert!(record.contains(&format!("fault={slow}")), "{record}");
+        drop(body);
+    }
 }
 
 #[tokio::test(start_paused = true)]

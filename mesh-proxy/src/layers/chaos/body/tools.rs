@@ -19,6 +19,7 @@ use crate::{
         chance::{Chance, sample},
         receipt::Affected,
         rule::Armed,
+        victim::Mark,
     },
 };
 
@@ -138,10 +139,24 @@ impl Tools {
                 (Before::Piece(length), until)
             }
         };
+        if until > now
+            && let Some(held) = self.waiting(before)
+        {
+            held.waits();
+        }
         Wait {
             before,
             since: now,
             until,
+        }
+    }
+
+    /// The note of the work that is the reason for a wait.
+    fn waiting(&mut self, before: Before) -> Option<&mut Mark> {
+        match before {
+            Before::Frame => self.pause.as_mut().map(|work| &mut work.held),
+            Before::Piece(_) => self.pace.as_mut().map(|work| &mut work.held),
+            Before::Break => None,
         }
     }
 
@@ -158,12 +173,7 @@ impl Tools {
     /// Ends a wait, and writes down how long it was.
     fn waited(&mut self) -> Option<Before> {
         let wait = self.wait.take()?;
-        let held = match wait.before {
-            Before::Frame => self.pause.as_mut().map(|work| &mut work.held),
-            Before::Piece(_) => self.pace.as_mut().map(|work| &mut work.held),
-            Before::Break => None,
-        };
-        if let Some(held) = held {
+        if let Some(held) = self.waiting(wait.before) {
             held.waited(wait.since.elapsed());
         }
         Some(wait.before)
@@ -184,13 +194,14 @@ impl Tools {
 
     /// The error in which the body ends.
     pub(super) fn break_off(mut self) -> BodyError {
-        if let Some(cut) = &mut self.cut {
-            cut.held.changed(self.passed);
-        }
-        BodyError::new(ProxyError::Fault(Fault {
+        let fault = Fault {
             rule: Arc::clone(self.rule.id()),
             blow: Blow::Truncate,
-        }))
+        };
+        if let Some(cut) = &mut self.cut {
+            cut.held.broke_off(self.passed, &fault);
+        }
+        BodyError::new(ProxyError::Fault(fault))
     }
 }
 

@@ -73,9 +73,9 @@ impl Worked {
     fn break_off(&mut self) -> BodyError {
         self.broken = true;
         self.held.clear();
-        // What is below ends first: attempts finish before their request does.
-        drop(std::mem::take(&mut self.body));
         let error = self.tools.take().map(Tools::break_off);
+        // What is below ends now, and knows why: attempts finish before their request does.
+        drop(std::mem::take(&mut self.body));
         error.unwrap_or_else(|| BodyError::new(std::io::Error::other("broken off")))
     }
 }
