@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
 mod chaos;
+mod halting;
 #[path = "../../src/http_client.rs"]
 #[expect(dead_code, reason = "answers that go on are read by the command alone")]
 mod http_client;

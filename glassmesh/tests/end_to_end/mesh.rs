@@ -185,9 +185,18 @@ impl Mesh {
 
     /// Kills a process by its name, as it was started first.
     pub(crate) fn kill(&self, name: &str) {
+        self.signal(name, Signal::KILL);
+    }
+
+    /// Sends a signal to a process by its name, as it was started first.
+    pub(crate) fn signal(&self, name: &str, number: Signal) {
         let processes = self.facts["processes"].as_array().unwrap();
         let process = processes.iter().find(|one| one["name"] == name).unwrap();
-        signal(process["pid"].as_i64().unwrap(), Signal::KILL);
+        signal(process["pid"].as_i64().unwrap(), number);
+    }
+
+    pub(crate) fn signal_supervisor(&self, number: Signal) {
+        signal(i64::from(self.supervisor.id()), number);
     }
 
     pub(crate) fn kill_supervisor(&mut self) {
