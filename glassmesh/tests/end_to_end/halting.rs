@@ -11,7 +11,7 @@ use crate::{
 
 const RULE: &str = "dead-payments";
 
-async fn dead_payments(mesh: &Mesh) {
+fn dead_payments(mesh: &Mesh) {
     mesh.cli(&["chaos", "add", "orders -> payments", "--abort", "503"])
         .args(["--position", "request", "--id", RULE])
         .json();
@@ -41,7 +41,7 @@ async fn chaos_outlives_the_processes_that_it_is_told_to_and_is_counted_on() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let mut mesh = Mesh::start().await;
     let order = mesh.order().await;
-    dead_payments(&mesh).await;
+    dead_payments(&mesh);
     assert!(mesh.place(&order).await.is_err());
     let before = struck(&mesh, 1).await;
     let ends = state(&mesh).await.unwrap().0["rule"]["expires_at_ms"].clone();
@@ -66,7 +66,7 @@ async fn a_signal_halts_a_mesh_whose_console_does_not_answer() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let mut mesh = Mesh::start().await;
     let order = mesh.order().await;
-    dead_payments(&mesh).await;
+    dead_payments(&mesh);
     assert!(mesh.place(&order).await.is_err());
     mesh.signal("console", Signal::STOP);
     mesh.signal_supervisor(Signal::USR1);
@@ -87,7 +87,7 @@ async fn one_sidecar_that_is_halted_shows_until_the_next_change() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let mut mesh = Mesh::start().await;
     let order = mesh.order().await;
-    dead_payments(&mesh).await;
+    dead_payments(&mesh);
     mesh.signal("orders-1/sidecar", Signal::USR1);
     eventually("it shows", async || {
         let (rule, halted) = state(&mesh).await?;

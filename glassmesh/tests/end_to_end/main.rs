@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod armed;
 mod chaos;
 mod halting;
 #[path = "../../src/http_client.rs"]
@@ -11,6 +12,8 @@ mod http_client;
 mod mesh;
 mod refusals;
 mod run;
+mod scenarios;
+mod shop;
 mod trace;
 
 use mesh::{Mesh, eventually};

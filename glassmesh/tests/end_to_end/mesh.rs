@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Method, Uri};
-use mesh_console::mesh_file::{Instances, MeshFile};
+use http::{HeaderMap, Method, Uri};
+use mesh_console::mesh_file::{Instances, LocalAddresses, MeshFile};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::http_client::{self, Call};
@@ -82,12 +82,24 @@ pub(crate) struct Mesh {
 impl Mesh {
     /// Starts it; every process is ready when this returns.
     pub(crate) async fn start() -> Self {
+        Self::start_in(place(), &[]).await
+    }
+
+    /// Starts the mesh of this file.
+    pub(crate) async fn start_of(file: &str) -> Self {
         let place = place();
+        let path = place.join("mesh.yaml");
+        std::fs::write(&path, file).unwrap();
+        Self::start_in(place, &["--config", path.to_str().unwrap()]).await
+    }
+
+    async fn start_in(place: PathBuf, more: &[&str]) -> Self {
         let said = File::create(place.join("said")).unwrap();
         let mut supervisor = glassmesh()
             .args(["up", "--json", "--rps", "0", "--data-dir"])
             .arg(place.join("data"))
             .args(FREE_PORTS)
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(said)
             .spawn()
@@ -112,47 +124,6 @@ impl Mesh {
         }
     }
 
-    /// An order that can be placed: a new user, the first product.
-    pub(crate) async fn order(&self) -> Value {
-        let user = json!({ "name": "Ada" });
-        let user = self.shop(Method::POST, "/users", &user).await.unwrap();
-        let products = self.shop(Method::GET, "/products", &Value::Null).await;
-        let product = products.unwrap()[0]["product_id"].clone();
-        let item = json!({ "product_id": product, "quantity": 1 });
-        json!({ "user_id": user["user_id"], "items": [item] })
-    }
-
-    /// One read through the gateway.
-    pub(crate) async fn products(&self) -> anyhow::Result<Value> {
-        self.shop(Method::GET, "/products", &Value::Null).await
-    }
-
-    pub(crate) async fn place(&self, order: &Value) -> anyhow::Result<Value> {
-        self.shop(Method::POST, "/orders", order).await
-    }
-
-    /// Places orders until one was hit by the rule, was retried, and reached
-    /// notifications; gives back the id of its trace.
-    pub(crate) async fn retried_order(&self, order: &Value, rule: &str) -> String {
-        eventually("the trace of a retried order", async || {
-            // Three tries may all be hit: such an order fails, as it should.
-            let _ = self.place(order).await;
-            let traces = self
-                .console("/api/mesh/traces?filter=retried&limit=50")
-                .await;
-            let traces = traces.ok()?;
-            let complete = traces.as_array()?.iter().find(|trace| {
-                let has = |list: &str, wanted: &str| {
-                    let list = trace[list].as_array();
-                    list.is_some_and(|list| list.iter().any(|one| one == wanted))
-                };
-                has("faults", rule) && has("services", "notifications")
-            })?;
-            complete["trace_id"].as_str().map(str::to_owned)
-        })
-        .await
-    }
-
     /// A command line that talks to this mesh's console.
     pub(crate) fn cli(&self, words: &[&str]) -> Cli {
         let mut command = glassmesh();
@@ -167,15 +138,27 @@ impl Mesh {
         Ok(serde_json::from_slice(&get(&url).await?)?)
     }
 
-    /// Sum of a metric over its series, on the page of an instance's sidecar.
-    pub(crate) async fn sum(&self, instance: &str, series: &str) -> f64 {
+    /// The policy that an instance's sidecar holds.
+    pub(crate) async fn policy(&self, instance: &str) -> Value {
+        let admin = self.addresses(instance).admin;
+        let config = get(&format!("http://{admin}/config")).await.unwrap();
+        let mut config: Value = serde_json::from_slice(&config).unwrap();
+        config["policy"].take()
+    }
+
+    fn addresses(&self, instance: &str) -> &LocalAddresses {
         let all = self.file.services.values();
         let listed = all.filter_map(|service| match &service.instances {
             Instances::Listed(listed) => Some(listed),
             Instances::Count(_) => None,
         });
-        let mut local = listed.flatten().filter(|one| one.name == instance);
-        let metrics = local.next().unwrap().local.as_ref().unwrap().metrics;
+        let mut named = listed.flatten().filter(|one| one.name == instance);
+        named.next().unwrap().local.as_ref().unwrap()
+    }
+
+    /// Sum of a metric over its series, on the page of an instance's sidecar.
+    pub(crate) async fn sum(&self, instance: &str, series: &str) -> f64 {
+        let metrics = self.addresses(instance).metrics;
         let page = get(&format!("http://{metrics}/metrics")).await.unwrap();
         let page = String::from_utf8(page).unwrap();
         let values = page.lines().filter(|line| line.starts_with(series));
@@ -247,28 +230,6 @@ impl Mesh {
             let bound = TcpListener::bind(listener.addr);
             assert!(bound.is_ok(), "{} is not free: {bound:?}", listener.purpose);
         }
-    }
-
-    async fn shop(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let url: Uri = format!("{}{path}", self.fact("shop")).parse()?;
-        let mut headers = HeaderMap::new();
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(http::header::CONTENT_TYPE, json);
-        let body = match body {
-            Value::Null => Vec::new(),
-            body => serde_json::to_vec(body)?,
-        };
-        let call = Call {
-            method,
-            url: &url,
-            headers,
-            body,
-            timeout: Duration::from_secs(10),
-        };
-        let (status, body) = http_client::send(call).await?;
-        let text = String::from_utf8_lossy(&body);
-        anyhow::ensure!(status.is_success(), "{path} answered {status}: {text}");
-        Ok(serde_json::from_slice(&body)?)
     }
 
     pub(crate) fn fact(&self, name: &str) -> &str {

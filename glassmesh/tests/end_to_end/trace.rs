@@ -79,6 +79,13 @@ impl Retried<'_> {
     }
 }
 
+/// Length of the first span of this name, microseconds.
+pub(crate) fn length(answer: &Value, name: &str) -> Option<u64> {
+    let spans = answer["data"][0]["spans"].as_array()?;
+    let span = spans.iter().find(|span| span["operationName"] == name)?;
+    span["duration"].as_u64()
+}
+
 fn was_hit(span: &Value, rule: &str) -> bool {
     let logs = span["logs"].as_array().unwrap();
     logs.iter().any(|log| {
