@@ -129,6 +129,30 @@ def strings(value):
         yield value
 
 
+def check_labels(known):
+    """Labels that a query groups by belong to its metrics; those in legends and links are left by the grouping."""
+    for file, panel, target in queries():
+        where = f"{file}: panel '{panel['title']}', query {target['refId']}"
+        labels = set(SCRAPE_LABELS) | {"revision"}
+        for name in metrics_in(target["expr"]):
+            labels |= known.get(name, known.get(HISTOGRAM_SUFFIX.sub("", name), set()))
+        grouped = labels_grouped(target["expr"])
+        for label in sorted(grouped - labels):
+            yield f"{where}: no metric in it has the label {label}"
+        for label in sorted(set(re.findall(r"{{(\w+)}}", target["legendFormat"])) - grouped):
+            yield f"{where}: its legend names {label}, which no `by` leaves"
+    for file in sorted(DASHBOARDS.glob("*.json")):
+        for panel in panels_of(json.loads(file.read_text())):
+            links = panel.get("fieldConfig", {}).get("defaults", {}).get("links", [])
+            grouped = set().union(*(labels_grouped(target["expr"]) for target in panel.get("targets", [])))
+            for label in sorted(set(re.findall(r"__field\.labels\.(\w+)", json.dumps(links))) - grouped):
+                yield f"{file.name}: panel '{panel['title']}': a link names {label}, which no query leaves"
+
+
+def labels_grouped(expression):
+    return {label for clause in re.findall(r"\bby\s*\(([^)]*)\)", expression) for label in re.findall(r"\w+", clause)}
+
+
 def check_variables():
     """Every variable in a query or link is declared, and every declared one is used."""
     for file in sorted(DASHBOARDS.glob("*.json")):
@@ -306,7 +330,7 @@ def main():
     arguments = parser.parse_args()
 
     known = catalogue()
-    problems = [*check_shape(), *check_names(known), *check_shown(known)]
+    problems = [*check_shape(), *check_names(known), *check_labels(known), *check_shown(known)]
     problems += [*check_variables(), *check_links(), *check_recorded(), *check_alerts()]
     count = sum(1 for _ in queries())
     if not count:

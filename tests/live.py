@@ -308,13 +308,14 @@ def check_exemplars(mesh, prometheus):
 
 def check_rules(prometheus):
     for rule in ["source_destination:mesh_requests:rate1m", "source_destination:mesh_amplification:ratio_rate1m",
-                 "source_destination:mesh_requests_failed:ratio_rate1m", "source_destination:mesh_request_duration_seconds:p99_rate1m"]:
+                 "source_destination:mesh_requests_failed:ratio_rate1m", "source_destination:mesh_request_duration_seconds:p99_rate1m",
+                 "destination:mesh_slo_burn:rate5m", "destination:mesh_slo_burn:rate1h"]:
         if not prometheus.query(rule):
             raise Failed(f"recording rule {rule} has no value")
     firing = {alert["labels"]["alertname"] for alert in prometheus.get("/api/v1/alerts")["alerts"] if alert["state"] == "firing"}
     if "MeshFaultsInjected" not in firing:
         raise Failed(f"faults are injected, and MeshFaultsInjected does not fire (firing: {sorted(firing) or 'none'})")
-    broken = firing & {"MeshTargetDown", "MeshSidecarAlone", "MeshConfigRejected", "MeshSpansLost"}
+    broken = firing & {"MeshTargetDown", "MeshSidecarNotScraped", "MeshSidecarAlone", "MeshConfigRejected", "MeshSpansLost"}
     if broken:
         raise Failed(f"a mesh with two mild faults fires {', '.join(sorted(broken))}")
 
