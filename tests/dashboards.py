@@ -61,12 +61,17 @@ def panels_of(dashboard):
 
 
 def queries():
-    """(dashboard, panel, query) of every dashboard."""
+    """(dashboard, panel, query) of every query to Prometheus."""
     for file in sorted(DASHBOARDS.glob("*.json")):
         dashboard = json.loads(file.read_text())
         for panel in panels_of(dashboard):
-            for target in panel.get("targets", []):
+            for target in targets_of(panel):
                 yield file.name, panel, target
+
+
+def targets_of(panel):
+    """A panel's queries to Prometheus; a graph of services asks Jaeger."""
+    return [target for target in panel.get("targets", []) if target["datasource"]["uid"] == "prometheus"]
 
 
 def variables_of(dashboard):
@@ -106,7 +111,7 @@ def check_shape():
                 yield f"{where}: the description must say what it means and what to look for"
             if panel["datasource"].get("uid") not in DATASOURCES:
                 yield f"{where}: data source {panel['datasource']} is not provisioned"
-            buckets = [target for target in panel["targets"] if "_bucket" in target["expr"] and not target.get("instant")]
+            buckets = [target for target in targets_of(panel) if "_bucket" in target["expr"] and not target.get("instant")]
             dots = sum(target.get("exemplar", False) for target in buckets)
             if panel["type"] in {"timeseries", "heatmap"} and buckets and dots != 1:
                 yield f"{where}: {dots} of its targets have 'exemplar': one of them leads to traces, more draw each dot again"
@@ -144,7 +149,7 @@ def check_labels(known):
     for file in sorted(DASHBOARDS.glob("*.json")):
         for panel in panels_of(json.loads(file.read_text())):
             links = panel.get("fieldConfig", {}).get("defaults", {}).get("links", [])
-            grouped = set().union(*(labels_grouped(target["expr"]) for target in panel.get("targets", [])))
+            grouped = set().union(*(labels_grouped(target["expr"]) for target in targets_of(panel)))
             for label in sorted(set(re.findall(r"__field\.labels\.(\w+)", json.dumps(links))) - grouped):
                 yield f"{file.name}: panel '{panel['title']}': a link names {label}, which no query leaves"
 
