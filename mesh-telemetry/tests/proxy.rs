@@ -15,7 +15,9 @@ use std::{
 
 use http::{Request, request::Parts};
 use mesh_telemetry::{
-    Component, Identity, Options, Telemetry, catalog, install_proxy,
+    Component, Identity, Options, Telemetry, catalog,
+    console::{ActiveRule, show_rules},
+    install_proxy,
     proxy::{
         self, AccessLog, AccessLogOptions, AttemptEvent, AttemptOutcome, AttemptStart,
         BreakerGauge, BreakerState, Direction, Edge, FaultInjected, ProcessEvent, RequestEvent,
@@ -207,6 +209,17 @@ async fn a_retried_request_arrives_as_one_tree_under_the_applications_name() {
     telemetry.shutdown().await;
 }
 
+/// As a console shows it.
+fn rule_in_force() -> ActiveRule {
+    ActiveRule {
+        id: "flaky".to_owned(),
+        place: "orders -> payments".to_owned(),
+        scenario: String::new(),
+        share: Some(0.5),
+        delay: Some(0.4),
+    }
+}
+
 #[tokio::test]
 async fn every_metric_of_the_mesh_is_on_a_clean_page() {
     let (otlp, _arrived) = receiver::start().await;
@@ -219,8 +232,16 @@ async fn every_metric_of_the_mesh_is_on_a_clean_page() {
     let _tunnel = Tunnel::open("payments");
     let breaker = BreakerGauge::new(&"payments".into(), &"127.0.0.1:14141".into());
     breaker.set(BreakerState::HalfOpen);
+    show_rules(vec![rule_in_force()]);
     let page = telemetry.render();
-    assert!(page.contains("{destination=\"payments\",endpoint=\"127.0.0.1:14141\"} 1\n"));
+    for line in [
+        "mesh_breaker_state{destination=\"payments\",endpoint=\"127.0.0.1:14141\"} 1\n",
+        "mesh_chaos_rule_active{rule=\"flaky\",place=\"orders -> payments\",scenario=\"\"} 1\n",
+        "mesh_chaos_rule_share_ratio{rule=\"flaky\"} 0.5\n",
+        "mesh_chaos_rule_delay_seconds{rule=\"flaky\"} 0.4\n",
+    ] {
+        assert!(page.contains(line), "no {line} in\n{page}");
+    }
     promtool::lint(&page);
     let there = promtool::hold_against_catalog(&page);
     let of_a_sidecar = |name: &str| name.starts_with("mesh_") || name.starts_with("process_");
