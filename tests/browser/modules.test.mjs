@@ -235,6 +235,8 @@ test("faults in words: what was done, why it struck, and what became of it", () 
   const facts = faultFacts({ rule: "r", fault: "delay", seed: 7, draw: 0.124, planned_ms: 400, actual_ms: 120, fate: "ab" }, { percent: 30 });
   assert.deepEqual(facts.map(([name, words]) => `${name}: ${plain(words)}`), ["drawn: 12.4 %, below the rule’s share of 30 %", "seed: 7", "planned: 400 ms",
     "really: 120 ms, cut short: somebody gave up, or the rule ended", "fate of trace: ab"]);
+  const ramped = faultFacts({ rule: "r", fault: "delay", draw: "0.124", share: "15.0004" }, { percent: 30 });
+  assert.equal(plain(ramped[0][1]), "12.4 %, below the rule’s share of 15 %", "that of the moment");
 });
 
 test("what a mystery did is left out until it may be told", () => {

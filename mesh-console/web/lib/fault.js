@@ -31,12 +31,12 @@ export function faultWords(fault) {
 const percent = (share) => `${Number((share * 100).toFixed(2))}${NARROW}%`;
 
 /**
- * Why it struck and what it did, as `[name, words]`. `rule` is the rule as it is now, where the
- * page knows it: its share may have been another one when this happened.
+ * Why it struck and what it did, as `[name, words]`. The share is the one that was in force then;
+ * where the fault does not tell it, that of `rule` as it is now.
  */
 export function faultFacts(fault, rule = null) {
   const draw = fault.draw == null ? null : Number(fault.draw);
-  const share = rule && shareOf(rule, fault.fault);
+  const share = fault.share == null ? rule && shareOf(rule, fault.fault) : Number(Number(fault.share).toFixed(2));
   return [
     draw != null && ["drawn", `${percent(draw)}${share == null ? "" : `, below the rule’s share of ${share}${NARROW}%`}`],
     fault.seed != null && ["seed", String(fault.seed)],
