@@ -15,6 +15,7 @@ mod flags;
 mod outcome;
 mod process;
 mod record;
+mod rule_label;
 mod scope;
 mod sink;
 mod spans;

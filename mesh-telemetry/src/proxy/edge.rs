@@ -4,7 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{AttemptOutcome, Direction, Flags, RequestOutcome, exemplars, outcome::effective};
+use super::{
+    AttemptOutcome, Direction, Flags, RequestOutcome, exemplars, outcome::effective, rule_label,
+};
 use crate::{
     catalog,
     register::{Kept, counter, gauge, histogram},
@@ -176,6 +178,7 @@ impl Edge {
     /// Lets the counters of a chaos rule start at 0; for every fault the rule can
     /// inject here.
     pub fn register_rule(&self, rule: &str, fault: &'static str) {
+        let rule = rule_label::label(rule);
         counter(
             &catalog::FAULTS,
             &[rule, fault, self.source(), self.destination()],

@@ -15,6 +15,7 @@ use super::{
     edge::{CLASSES, class, labels},
     outcome::{effective, method_label},
     record::{Attempt, Note, Record},
+    rule_label,
 };
 use crate::{
     catalog::{self, Metric},
@@ -107,10 +108,10 @@ impl Adding<'_> {
         let (source, destination) = (self.record.edge.source(), self.record.edge.destination());
         for (_, note) in notes {
             let Note::Fault(fault) = note else { continue };
-            let values = [&*fault.rule, fault.fault, source, destination];
-            self.rare(&catalog::FAULTS, &values);
+            let rule = rule_label::label(&fault.rule);
+            self.rare(&catalog::FAULTS, &[rule, fault.fault, source, destination]);
             if let Some(actual) = fault.actual {
-                let delays = exemplar::series(&catalog::FAULT_DELAY, &[&fault.rule]);
+                let delays = exemplar::series(&catalog::FAULT_DELAY, &[rule]);
                 self.one(&delays, actual.as_secs_f64());
             }
         }

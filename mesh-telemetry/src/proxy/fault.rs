@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use metrics::{Gauge, Histogram};
 use tokio::time::Instant;
 
-use super::{Edge, FaultInjected, scope::Shared};
+use super::{Edge, FaultInjected, rule_label, scope::Shared};
 use crate::{
     catalog,
     register::{counter, gauge, histogram},
@@ -13,10 +13,11 @@ use crate::{
 
 /// Counts a fault when it strikes. Faults are rare: the handles are looked up.
 pub(super) fn count(edge: &Edge, fault: &FaultInjected) {
-    let labels = [&*fault.rule, fault.fault, edge.source(), edge.destination()];
+    let rule = rule_label::label(&fault.rule);
+    let labels = [rule, fault.fault, edge.source(), edge.destination()];
     counter(&catalog::FAULTS, &labels).increment(1);
     if let Some(actual) = fault.actual {
-        histogram(&catalog::FAULT_DELAY, &[&fault.rule]).record(actual.as_secs_f64());
+        histogram(&catalog::FAULT_DELAY, &[rule]).record(actual.as_secs_f64());
     }
 }
 
@@ -69,6 +70,7 @@ impl HeldFault {
     }
 
     fn new(noted: Noted, spent: Spent, rule: &str) -> Self {
+        let rule = rule_label::label(rule);
         let active = gauge(&catalog::FAULT_ACTIVE, &[rule]);
         active.increment(1.0);
         Self {
