@@ -72,14 +72,28 @@ async fn a_signal_halts_a_mesh_whose_console_does_not_answer() {
     mesh.signal_supervisor(Signal::USR1);
     mesh.until_said("chaos is halted by a signal").await;
     eventually("an order", async || mesh.place(&order).await.ok()).await;
+    assert_console_follows(&mesh).await;
+    mesh.place(&order).await.unwrap();
+
+    // The command does the same by itself when the console is there and says nothing.
+    mesh.cli(&["chaos", "on", RULE]).json();
+    assert!(mesh.place(&order).await.is_err());
+    mesh.signal("console", Signal::STOP);
+    let halted = mesh.cli(&["chaos", "halt"]).json();
+    assert_eq!(halted["by"], "signal", "{halted}");
+    eventually("an order", async || mesh.place(&order).await.ok()).await;
+    assert_console_follows(&mesh).await;
+    mesh.interrupt().await;
+}
+
+/// The console goes on, and turns the rule off as it was told meanwhile.
+async fn assert_console_follows(mesh: &Mesh) {
     mesh.signal("console", Signal::CONT);
     eventually("the console halted, too", async || {
-        let (rule, halted) = state(&mesh).await?;
+        let (rule, halted) = state(mesh).await?;
         (rule["rule"]["enabled"] == false && halted == json!([])).then_some(())
     })
     .await;
-    mesh.place(&order).await.unwrap();
-    mesh.interrupt().await;
 }
 
 #[tokio::test]

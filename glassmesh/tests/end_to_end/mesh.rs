@@ -35,6 +35,9 @@ const FREE_PORTS: [&str; 10] = [
     "0",
 ];
 
+/// Where commands look that are typed beside the mesh.
+const DATA: &str = ".glassmesh";
+
 /// The binary under test.
 pub(crate) fn glassmesh() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glassmesh"));
@@ -97,7 +100,7 @@ impl Mesh {
         let said = File::create(place.join("said")).unwrap();
         let mut supervisor = glassmesh()
             .args(["up", "--json", "--rps", "0", "--data-dir"])
-            .arg(place.join("data"))
+            .arg(place.join(DATA))
             .args(FREE_PORTS)
             .args(more)
             .stdout(Stdio::piped())
@@ -115,7 +118,7 @@ impl Mesh {
             let said = std::fs::read_to_string(place.join("said")).unwrap();
             panic!("the mesh does not start:\n{said}");
         };
-        let file = std::fs::read_to_string(place.join("data/run/mesh.yaml")).unwrap();
+        let file = std::fs::read_to_string(place.join(DATA).join("run/mesh.yaml")).unwrap();
         Self {
             supervisor,
             file: MeshFile::parse(&file).unwrap(),
@@ -124,10 +127,10 @@ impl Mesh {
         }
     }
 
-    /// A command line that talks to this mesh's console.
+    /// A command line that talks to this mesh's console, typed beside its data.
     pub(crate) fn cli(&self, words: &[&str]) -> Cli {
         let mut command = glassmesh();
-        command.args(words);
+        command.args(words).current_dir(&self.place);
         command.env("GLASSMESH_CONSOLE", self.fact("console"));
         Cli(command)
     }
@@ -210,7 +213,7 @@ impl Mesh {
         };
         assert_eq!(status.code(), Some(0), "exit code of a clean stop");
         assert_eq!(self.processes(), [""; 0], "processes are left");
-        assert!(!self.place.join("data/run/mesh.yaml").exists());
+        assert!(!self.place.join(DATA).join("run/mesh.yaml").exists());
         self.assert_ports_are_free();
     }
 

@@ -105,7 +105,8 @@ fn plain(text: &'static str) -> SocketAddr {
 /// A console whose mesh has one service, which is not one of ours.
 async fn console(back: SocketAddr) -> (Running, String) {
     let ports = [free(), free(), free()].map(|address| address.port());
-    let file = place().join("mesh.yaml");
+    let place = place();
+    let file = place.join("mesh.yaml");
     let text = format!(
         "mesh: m
 ports: {{ console: {}, otlp_grpc: {}, otlp_http: {} }}
@@ -118,6 +119,7 @@ services: {{ back: {{ instances: [{{ name: back-1, inbound: '{back}' }}] }} }}",
     let running = Running(command.spawn().unwrap());
     let url = format!("http://127.0.0.1:{}", ports[0]);
     eventually("the console", async || overview(&url).await).await;
+    std::fs::remove_dir_all(place).unwrap();
     (running, url)
 }
 
