@@ -1,5 +1,6 @@
 //! Chaos rules: one schema for the mesh file, the API and the command line.
 
+mod abort;
 mod delay;
 mod fault;
 mod place;
@@ -12,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{HeaderChanges, units};
 
+pub use abort::Abort;
 pub use delay::Delay;
-pub use fault::{Abort, FaultKind, Throttle, Truncate};
+pub use fault::{FaultKind, Throttle, Truncate};
 pub use place::Place;
 pub use scope::{Arm, Guard, Position, RuleMatch, Schedule};
 

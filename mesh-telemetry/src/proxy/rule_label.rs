@@ -38,11 +38,11 @@ pub(super) fn label(rule: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, MOST, OTHER};
+    use super::{Known, MOST, Mutex, OTHER};
 
     #[test]
     fn rules_beyond_the_bound_share_a_label_and_those_before_keep_theirs() {
-        let known = Known(Default::default());
+        let known = Known(Mutex::default());
         let names: Vec<String> = (0..MOST + 10)
             .map(|number| format!("rule-{number}"))
             .collect();
