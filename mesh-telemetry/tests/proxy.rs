@@ -24,7 +24,19 @@ use mesh_telemetry::{
         RequestOutcome, RequestScope, Sink, Tunnel,
     },
 };
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
+
+/// Series and their exemplars belong to the process: the last one to observe something
+/// is the one a dot leads to, and must not be another test.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+async fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().await
+}
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -173,6 +185,7 @@ fn sidecar_events() {
 
 #[tokio::test]
 async fn a_retried_request_arrives_as_one_tree_under_the_applications_name() {
+    let _alone = alone().await;
     let (otlp, mut arrived) = receiver::start().await;
     let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
     everything(&sink, Direction::Outbound);
@@ -222,6 +235,7 @@ fn rule_in_force() -> ActiveRule {
 
 #[tokio::test]
 async fn every_metric_of_the_mesh_is_on_a_clean_page() {
+    let _alone = alone().await;
     let (otlp, _arrived) = receiver::start().await;
     let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
     log_to_nowhere(&sink);
@@ -276,6 +290,7 @@ async fn led_to(telemetry: &Telemetry, sample: &str) -> Vec<openmetrics::Exempla
 
 #[tokio::test]
 async fn whoever_asks_for_openmetrics_is_led_to_spans_that_arrived() {
+    let _alone = alone().await;
     let (otlp, mut arrived) = receiver::start().await;
     let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
     everything(&sink, Direction::Outbound);
@@ -324,6 +339,7 @@ async fn whoever_asks_for_openmetrics_is_led_to_spans_that_arrived() {
 
 #[tokio::test]
 async fn a_trace_that_nobody_got_is_no_exemplar() {
+    let _alone = alone().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let otlp = format!("http://{}", listener.local_addr().unwrap());
     drop(listener); // refuses from now on
@@ -353,6 +369,7 @@ async fn a_trace_that_nobody_got_is_no_exemplar() {
 
 #[tokio::test]
 async fn the_last_spans_leave_before_the_process_ends() {
+    let _alone = alone().await;
     let (otlp, mut arrived) = receiver::start().await;
     let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
     for _ in 0..1000 {
@@ -368,6 +385,7 @@ async fn the_last_spans_leave_before_the_process_ends() {
 
 #[tokio::test]
 async fn a_hanging_collector_costs_requests_nothing_and_the_end_two_seconds() {
+    let _alone = alone().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let otlp = format!("http://{}", listener.local_addr().unwrap()); // accepts, never answers
     let (telemetry, sink) = install_proxy(options(&otlp)).unwrap();
