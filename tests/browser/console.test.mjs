@@ -165,13 +165,15 @@ describe("the console's page", { timeout: 480000 }, () => {
     const form = page.locator(".chaos .rule-form");
     await form.waitFor();
     await page.locator('.node[data-service="payments"] .body').click();
-    assert.equal(await form.getByLabel("Where").inputValue(), "payments", "a click on the graph chooses the place");
+    await until("the place that a click on the graph chooses", async () =>
+      (await form.getByLabel("Where").inputValue()) === "payments");
     await form.getByRole("button", { name: "delay", exact: true }).click();
     await form.getByRole("button", { name: "error", exact: true }).click();
     await form.getByLabel("delay: spread").selectOption("uniform");
     await form.getByLabel("from").fill("5ms");
     await form.getByLabel("to", { exact: true }).fill("20ms");
-    assert.match(await form.locator(".density svg").getAttribute("aria-label"), /half wait less than 13\sms|half wait less than 12/);
+    await until("the density of what was typed", async () =>
+      /half wait less than 1[23]/.test(await form.locator(".density svg").getAttribute("aria-label")));
     await form.locator("summary", { hasText: "Which requests" }).click();
     await form.getByRole("button", { name: "POST" }).click();
     await form.getByLabel("Share in percent").fill("100");
@@ -210,8 +212,8 @@ describe("the console's page", { timeout: 480000 }, () => {
     await scenario.getByLabel("seed").fill("7");
     await scenario.getByRole("button", { name: "Start" }).click();
     await page.locator(".banner.staged", { hasText: title }).waitFor();
-    assert.match(await scenario.locator(".time-left").textContent(), /^\d+:\d\d/);
-    assert.match(await scenario.locator(".scenario-body").textContent(), /seed 7/);
+    await scenario.locator(".time-left", { hasText: /^\d+:\d\d/ }).waitFor();
+    await scenario.locator(".scenario-body", { hasText: /seed 7/ }).waitFor();
     await scenario.getByRole("checkbox").first().check();
     await page.reload();
     await scenario.getByRole("checkbox").first().waitFor();
